@@ -32,6 +32,9 @@ from tests.integration.bodies import body_of
 API = "/api/v1"
 BEFORE, AFTERWARDS = "Analytical Engines", "Project Nightingale"
 Clients = Callable[[Principal | None], Client]
+NAMES_OF_PRINCIPALS = frozenset({"assigned_to", "goal_owner"})
+FIXED = frozenset({("note", "regarding")})
+"""What a record refers to from the beginning to the end."""
 
 
 class Accounts(Protocol):
@@ -98,7 +101,7 @@ def referring(service: Service) -> list[type[Record]]:
 
 
 def _fields(presenter: Presenter) -> Iterator[str]:
-    yield from (one.field for one in presenter.references if one.field != "goal_owner")
+    yield from (one.field for one in presenter.references if one.field not in NAMES_OF_PRINCIPALS)
     yield from presenter.parts
 
 
@@ -111,7 +114,9 @@ def body_about(document: dict[str, Any], entity: type[Record], account_id: UUID)
     for one in presenter.references:
         body[one.field] = ref
     for field, member in presenter.parts.items():
-        body[field] = [{"role": "to", member: ref}]
+        role = "required" if "appointment" in entity.entity() else "to"
+        address = {"address": "ada@example.org"} if entity.entity() == "email" else {}
+        body[field] = [{"role": role, member: ref, **address}]
     return body
 
 
@@ -126,6 +131,8 @@ async def test_a_name_is_for_who_may_read_the_record(
         client = client_for(principal(id=seller, account=Depth.USER))
         known = entity_for(entity.entity())
         assert known is not None
+        if body_of(document, document["paths"][f"{API}/{known.collection}"]["post"]) is None:
+            continue  # A file is no JSON, and has the rights of its record.
         account_id, collection = await accounts.make(seller), f"{API}/{known.collection}"
         made = await client.post(collection, body_about(document, entity, account_id))
         assert made.status == 201, (entity.entity(), made.body)
@@ -145,7 +152,9 @@ async def test_a_name_is_for_who_may_read_the_record(
         with counted(runtime.db) as after:
             page = await client.get(listed)
         assert len(after) == len(before), (before, after)
-        back = {field: again.json[field] for field in _fields(presenter_of(entity))}
+        back = {
+            field: again.json[field] for field in _fields(presenter_of(entity)) if (entity.entity(), field) not in FIXED
+        }
         answers = [
             again,
             page,

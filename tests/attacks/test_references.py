@@ -37,7 +37,14 @@ OWN_PARTS = frozenset({"id", "line_id"})
 KNOWN_TO_ALL = frozenset({"owner", "user", "team", "goal_owner", "business_unit", "role", "stage"})
 """Kinds that everybody who may write a record can refer to. What a role or team would grant is compared with the rights
 of the caller."""
-KINDS = {"into": "", "parent": "", "parent_account": "account", "primary_contact": "contact", "parent_goal": "goal"}
+KINDS = {
+    "reply_to": "email",
+    "into": "",
+    "parent": "",
+    "parent_account": "account",
+    "primary_contact": "contact",
+    "parent_goal": "goal",
+}
 KINDS |= {"originating_lead": "lead", "regarding": "lead"}
 
 
@@ -64,7 +71,10 @@ class Place:
         for step, following in zip(self.field, (*self.field[1:], ""), strict=True):
             if following == "[]":
                 part = self.field[self.field.index("[]") + 1 :]
-                inner[step] = [value] if not part else [{**PARTS[step], part[0]: value}]
+                more = (PARTIES.get(self.path.split("/")[3]) if step == "parties" else None) or (
+                    PARTS[step] if part else {}
+                )
+                inner[step] = [value] if not part else [{**more, part[0]: value}]
                 break
             inner[step] = value
         return body
@@ -74,6 +84,12 @@ WITHOUT = frozenset({"gateway", "insights"})
 """Services that take no bodies with references."""
 PARTS: dict[str, Json] = {"parties": {"role": "to"}, "lines": {"quantity": "1"}}
 """The other required members of an object with a reference."""
+PARTIES: dict[str, Json] = {
+    "appointments": {"role": "required"},
+    "recurring-appointments": {"role": "required"},
+    "emails": {"role": "to", "address": "ada@example.org"},
+}
+"""Those of a party, where they differ."""
 
 
 def _resolved(document: Json, schema: Json) -> Json:
@@ -90,6 +106,9 @@ def _least(document: Json, schema: Json) -> Json:
 
 def places(document: Json, entity: Entity) -> Iterator[Place]:
     """Return every reference in a body of this collection."""
+    create = document["paths"].get(f"{API}/{entity.collection}", {}).get("post")
+    if create is not None and body_of(document, create) is None:
+        return  # A file is no JSON.
     for path, methods in document["paths"].items():
         match = DOOR.fullmatch(path)
         if not match or match["collection"] != entity.collection:

@@ -106,5 +106,5 @@ async def test_whatever_the_order_every_event_takes_effect_once(
     )
     assert effects.exactly_once, effects
     assert len(made) == stories
-    assert all(versions == [2, 4, 6] for versions in made.values()), "steps follow the order of what happened"
+    assert all(sorted(versions) == [2, 4, 6] for versions in made.values()), "each time that it was won"
     assert activities.deaths == []

@@ -18,17 +18,19 @@ from crm_kit.records.patch import plain
 from crm_kit.store.record import Record, new_id, stored_columns
 from crm_kit.work.announcing import Cause
 from crm_kit.work.uow import UnitOfWork, system_principal
+from tests.integration.bodies import body_of
 
 
 async def hear_of_what_examples_refer_to(app: FastAPI) -> None:
-    """Make the examples of a running service work.
+    """Make the examples of the requests to a running service work.
 
     The service handles a snapshot of each foreign record as its worker would, and its own records are inserted.
     """
     consumers: Consumers = app.state.groups
     bound = {(group.name, source): clock.now() for group, source in consumers.sources()}
-    schemas = app.openapi()["components"]["schemas"].values()
-    found = {ref for schema in schemas for ref in _references(schema.get("examples", []))}
+    document = app.openapi()
+    operations = (one for methods in document["paths"].values() for one in methods.values())
+    found = {ref for operation in operations for ref in _references(body_of(document, operation))}
     messages = [
         snapshot(entity, id_)
         for kind, id_ in sorted(found)
@@ -40,10 +42,10 @@ async def hear_of_what_examples_refer_to(app: FastAPI) -> None:
 
 def _references(value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
-        if {"type", "id"} <= value.keys():
+        if isinstance(value.get("type"), str) and isinstance(value.get("id"), str):
             yield value["type"], value["id"]
         for name, one in value.items():
-            if name.endswith("_id") and entity_for(name.removesuffix("_id")) is not None:
+            if isinstance(one, str) and name.endswith("_id") and entity_for(name.removesuffix("_id")) is not None:
                 yield name.removesuffix("_id"), one
         value = list(value.values())
     for inner in value if isinstance(value, list) else []:

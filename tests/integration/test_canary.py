@@ -160,12 +160,32 @@ async def prospects(cage: Cage) -> None:
     regarding = {"type": "contact", "id": contact["id"]}
     call = await cage.made("phone_call", "/phone-calls", subject="Offer", regarding=regarding, parties=[party])
     await send("POST", f"/phone-calls/{call['id']}/complete", {})
+    await correspondence(cage, regarding)
     customer = {"type": "contact", "id": contact["id"]}
     case = await send("POST", "/cases", {"title": "The bill", "customer": customer}, status=201)
     await send("POST", f"/cases/{case['id']}/resolve", {"resolution": "Refunded", "minutes": 1, "billable_minutes": 0})
     await paperwork(cage, customer)
     await send("GET", f"/customers/{contact['id']}/360")
     await send("GET", f"/leads?q={contact['last_name']}")
+
+
+async def correspondence(cage: Cage, regarding: dict[str, Any]) -> None:
+    """Write a mail, a letter and a fax, and arrange meetings."""
+    canary = cage.canary
+
+    def party(role: str, address: str) -> dict[str, Any]:
+        return {"role": role, "address": address, "name": canary.word()}
+
+    about = {"subject": "Offer", "regarding": regarding}
+    await cage.made("email", "/emails", **about, parties=[party("to", canary.email())], text=canary.word())
+    for name in ("letter", "fax"):
+        await cage.made(name, "/letters" if name == "letter" else "/faxes", **about)
+    times = {"scheduled_start_at": "2096-12-08T09:00:00Z", "scheduled_end_at": "2096-12-08T10:00:00Z"}
+    guests = [party("required", canary.email())]
+    await cage.made("appointment", "/appointments", **about, **times, parties=guests)
+    await cage.made(
+        "recurring_appointment", "/recurring-appointments", **about, **times, rule="FREQ=DAILY", parties=guests
+    )
 
 
 async def paperwork(cage: Cage, customer: dict[str, Any]) -> None:

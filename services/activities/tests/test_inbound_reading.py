@@ -268,7 +268,10 @@ async def test_operators_see_the_mail_as_it_arrived_and_staff_does_not(
     source = await client.get(f"/api/v1/inbound-mails/{found['id']}/source")
     assert (source.status, source.body) == (200, raw)
     assert source.headers["content-disposition"].startswith("attachment")
-    assert (source.headers["x-content-type-options"], source.headers["content-type"]) == ("nosniff", "message/rfc822")
+    assert (source.headers["x-content-type-options"], source.headers["content-type"]) == (
+        "nosniff",
+        "application/octet-stream",
+    )
     other = client_for(principal(inbound_mail=Depth.NONE))
     for path in ("", f"/{found['id']}", f"/{found['id']}/source"):
         assert (await other.get(f"/api/v1/inbound-mails{path}")).status == 403

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from crm_activities.activity.types import TYPES
+from crm_activities.attachment.model import Attachment
 from crm_activities.merging import MOVER
+from crm_activities.note.model import Note
 from crm_activities.worker import TIMERS
 from crm_contracts.catalogue import Event, event_for
 from crm_kit.access.privileges import Principal
@@ -222,4 +224,4 @@ async def test_a_task_stays_open_until_new_references_are_refused(
 
 def test_every_type_of_activity_moves() -> None:
     for merged in ("lead", "account", "contact"):
-        assert {referrer.entity for referrer in MOVER.referrers(merged)} == set(TYPES.values())
+        assert {referrer.entity for referrer in MOVER.referrers(merged)} == {*TYPES.values(), Attachment, Note}

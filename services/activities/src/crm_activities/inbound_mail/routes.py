@@ -52,11 +52,15 @@ async def get_inbound_mail(mail_id: UUID, request: Request, uow: Uow) -> Respons
     "/{mail_id}/source",
     operation_id="get_inbound_mail_source",
     response_class=Response,
-    responses={200: {"description": "The bytes of the mail as it arrived.", "content": {"message/rfc822": SOURCE}}},
+    responses={
+        200: {"description": "The bytes of the mail as it arrived.", "content": {"application/octet-stream": SOURCE}}
+    },
 )
 async def get_inbound_mail_source(mail_id: UUID, uow: Uow) -> Response:
     """The mail as it arrived (RFC 5322), as a file. It may contain anything, so that no browser shows it."""
-    return Response(await commands.source_of(uow, mail_id), media_type="message/rfc822", headers=SOURCE_HEADERS)
+    return Response(
+        await commands.source_of(uow, mail_id), media_type="application/octet-stream", headers=SOURCE_HEADERS
+    )
 
 
 @router.get("/{mail_id}/history", response_model=HistoryPage, operation_id="list_inbound_mail_history")

@@ -125,14 +125,14 @@ async def split_series(uow: UnitOfWork, series_id: UUID, body: SeriesSplit) -> R
     series = await uow.get(RecurringAppointment, series_id, Privilege.WRITE)
     require_status(series, "open")
     values = await changes_of(uow, series, body)
-    at = values.pop("occurrence_at")
+    at = values.pop("occurrence_at", None)
+    parties = await attendees_of(uow, body.parties, series.parties) if "parties" in values else series.parties
     old = series.times
     first = _occurrence(series, at)
     sent: dict[str, Any] = {name: values.pop(name) for name in TIMES if name in values}
     times = times_of(_given(sent), first, zone(uow).key)
     rule = values.pop("rule", None)
     found = checked(rule, times) if rule is not None else moved(series.rule, first, times)
-    parties = await attendees_of(uow, body.parties, series.parties) if "parties" in values else series.parties
     kept = {name: getattr(series, name) for name in (*COPIED, "regarding_type", "regarding_id")}
     following = _new(
         uow, **(kept | values | {"parties": parties}), **times.columns(), rule=text_of(found), skips=found.skips()
@@ -148,10 +148,10 @@ async def split_series(uow: UnitOfWork, series_id: UUID, body: SeriesSplit) -> R
     return uow.add(following, RecurringAppointmentCreated)
 
 
-def _occurrence(series: RecurringAppointment, at: datetime) -> Times:
+def _occurrence(series: RecurringAppointment, at: datetime | None) -> Times:
     if at == series.scheduled_start_at:
         raise InvalidValue("/occurrence_at", "first-occurrence", "Change the whole series instead.")
-    if at not in series.recurrence.occurrences(at):
+    if at is None or at not in series.recurrence.occurrences(at):
         raise InvalidValue("/occurrence_at", "no-such-occurrence", "Send occurrence_at of one of its occurrences.")
     return times_at(series.times, at)
 

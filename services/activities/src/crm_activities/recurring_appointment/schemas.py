@@ -56,6 +56,7 @@ class SeriesSplit(RecurringAppointmentUpdate):
 
     model_config = ConfigDict(
         json_schema_extra={
+            "required": ["occurrence_at"],
             "examples": [
                 {"occurrence_at": "2096-12-14T08:00:00Z", "scheduled_start_at": "2096-12-13T08:00:00Z"},
             ]
