@@ -70,6 +70,8 @@ class Scripted:
                 return StreamingResponse(self._stuck(request))
             case "/leads/busy":
                 return JSONResponse({"type": "/problems/unavailable"}, 503, {"retry-after": "7"})
+            case "/leads/small":
+                return JSONResponse({"small": True})
             case "/leads/events":
                 return Response(b"x" * 5000, media_type="text/event-stream")
             case "/leads/token":
