@@ -1,5 +1,6 @@
 """E-mails without a database: the state machine, recipients, bodies, Message-IDs, senders, and cleaned HTML."""
 
+import re
 from contextlib import nullcontext
 from itertools import product
 from pathlib import Path
@@ -14,7 +15,7 @@ from crm_activities.email.domain import LIFECYCLE, recipients_of, require_confir
 from crm_activities.email.model import Email
 from crm_activities.mail.bodies import body_of
 from crm_activities.mail.headers import in_one_line
-from crm_activities.mail.html import clean_html, text_of, without_remote_images
+from crm_activities.mail.html import STYLES, clean_html, text_of, without_remote_images
 from crm_activities.mail.ids import MOST_BYTES, answers, chain, known_id, new_message_id
 from crm_activities.mail.senders import BadSenders, Senders, read_senders, server_of
 from crm_contracts.activities.email import EmailStatus, EmailStatusReason
@@ -268,3 +269,28 @@ def test_a_secret_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 def test_a_server_may_be_without_tls_where_nothing_secret_is_sent() -> None:
     server = server_of("smtp://localhost:2525?tls=none")
     assert (server.host, server.port, server.tls, server.user) == ("localhost", 2525, "none", None)
+
+
+@pytest.mark.parametrize(("fonts", "blocks"), [(700, 700), (10_000, 25_000)])
+def test_formatting_that_is_left_open_is_not_repeated_in_each_block(fonts: int, blocks: int) -> None:
+    html = "<p>" + "".join(f"<font size={size}>" for size in range(fonts)) + "<p>x" * blocks
+    cleaned = clean_html(html)
+    assert len(cleaned) < 4 * len(html)
+    assert cleaned.count("x") == blocks
+
+
+def test_a_value_with_a_bracket_does_not_hide_that_formatting_differs() -> None:
+    html = "<p>" + "".join(f"<font a' title='\">{size}'>" for size in range(700)) + "<p>x" * 700
+    assert len(clean_html(html)) < 4 * len(html)
+
+
+def test_honest_large_mails_keep_their_formatting() -> None:
+    cell = '<td><font face="Arial" color="#123456"><b>x</b></font></td>'
+    cleaned = clean_html("<table><tbody>" + f"<tr>{cell * 10}</tr>" * 1000 + "</tbody></table>")
+    assert (cleaned.count("<font "), cleaned.count("<b>")) == (10_000, 10_000)
+
+
+def test_each_allowed_property_of_a_style_is_one_name() -> None:
+    assert {"font-size", "border-right", "border-left"} <= STYLES
+    assert "right" not in STYLES
+    assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", name) for name in STYLES)

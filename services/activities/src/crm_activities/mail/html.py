@@ -5,6 +5,7 @@ server that, when and where a mail is read.
 """
 
 import re
+from collections import Counter
 from functools import partial
 from html.parser import HTMLParser
 from typing import Final
@@ -29,11 +30,11 @@ ATTRIBUTES: Final = {
     "blockquote": {"cite", "type"},
 }
 _STYLES: Final = (
-    "background-color border border-bottom border-collapse border-color border-left border-radius border- "
-    "right border-spacing border-style border-top border-width color direction display font-family font- "
-    "size font-style font-weight height letter-spacing line-height margin margin-bottom margin-left "
-    "margin-right margin-top max-width min-width padding padding-bottom padding-left padding-right "
-    "padding-top text-align text-decoration text-indent text-transform vertical-align white-space width"
+    "background-color border border-bottom border-collapse border-color border-left border-radius border-right "
+    "border-spacing border-style border-top border-width color direction display font-family font-size font-style "
+    "font-weight height letter-spacing line-height margin margin-bottom margin-left margin-right margin-top "
+    "max-width min-width padding padding-bottom padding-left padding-right padding-top text-align text-decoration "
+    "text-indent text-transform vertical-align white-space width"
 )
 STYLES: Final = frozenset(_STYLES.split())
 """Properties without a value that loads something, moves content over other content, or hides where a link leads."""
@@ -62,12 +63,47 @@ def _loads_nothing(tag: str, name: str, value: str) -> str | None:
     return value
 
 
+_FORMATTING: Final = re.compile(
+    r"<(/?)(?:big|b|code|em|font|i|nobr|small|strike|strong|s|tt|u)(?=[\s/>])", re.IGNORECASE
+)
+_PLAIN_TAG: Final = re.compile(
+    r"""<\w+(?:[\s/]+[\w:.-]+(?:\s*=\s*(?:"[^">]*"|'[^'>]*'|[^\s"'=<>`]+))?)*+[\s/]*+>""", re.IGNORECASE
+)
+MOST_REPEATED: Final = 1_000_000
+"""The most formatting elements that a parser may write again, in all."""
+MANY_OPEN: Final = 100
+MOST_REPEATED_OF_MANY: Final = 100_000
+"""Of more formatting elements that may be open at once, fewer may be written again, since depth costs time too."""
+
+
+def _repeats_much(html: str) -> bool:
+    """Return whether unclosed formatting may be repeated too often. This takes linear time.
+
+    A parser opens formatting elements again in each block, and of equal ones at most three (HTML Standard, 13.2.4.3).
+    """
+    seen: Counter[str] = Counter()
+    unknown = 0
+    for found in _FORMATTING.finditer(html):
+        if not found[1]:
+            if tag := _PLAIN_TAG.match(html, found.start()):
+                seen[tag[0]] += 1
+            else:
+                unknown += 1
+    most_open = unknown + sum(min(count, 3) for count in seen.values())
+    return most_open * html.count("<") > (MOST_REPEATED_OF_MANY if most_open > MANY_OPEN else MOST_REPEATED)
+
+
 def clean_html(html: str) -> str:
     """Return HTML that runs nothing and loads nothing but images. Cleaning it again changes nothing.
 
-    Links open without a referrer. Kept schemes are http, https, mailto, tel and cid (RFC 2392: parts of the same mail).
+    Formatting that would be repeated very often becomes spans. Links open without a referrer.
+    Kept schemes are http, https, mailto, tel and cid (RFC 2392: parts of the same mail).
     """
-    once = _clean(html.replace("\x00", ""), attributes=ATTRIBUTES, attribute_filter=_loads_nothing)
+    html = html.replace("\x00", "")
+    if _repeats_much(html):
+        # No parser repeats a span. Its text, style and color stay.
+        html = _FORMATTING.sub(r"<\1span", html)
+    once = _clean(html, attributes=ATTRIBUTES, attribute_filter=_loads_nothing)
     # A parser may read what a serialiser wrote differently once; after the second time it is stable.
     return _clean(once, attributes=ATTRIBUTES, attribute_filter=_loads_nothing)
 
