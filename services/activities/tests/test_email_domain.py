@@ -2,11 +2,13 @@
 
 import re
 from contextlib import nullcontext
+from html.parser import HTMLParser
 from itertools import product
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import idna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,9 +18,10 @@ from crm_activities.email.model import Email
 from crm_activities.mail.bodies import body_of
 from crm_activities.mail.headers import in_one_line
 from crm_activities.mail.html import STYLES, clean_html, text_of, without_remote_images
-from crm_activities.mail.ids import MOST_BYTES, answers, chain, known_id, new_message_id
+from crm_activities.mail.ids import MOST_BYTES, answers, ascii_domain, chain, known_id, new_message_id
 from crm_activities.mail.senders import BadSenders, Senders, read_senders, server_of
 from crm_contracts.activities.email import EmailStatus, EmailStatusReason
+from crm_contracts.types.reached import normal_email
 from crm_kit.errors import DomainError, IllegalTransition, InvalidValue
 
 ID = UUID("01900000-0000-7000-8000-0000000000aa")
@@ -158,6 +161,41 @@ def test_images_of_the_mail_stay_and_those_of_others_are_blocked() -> None:
     assert ' src="https://' not in blocked
     assert 'data-blocked-src="https://e.example/p.gif?a=1&amp;b=2"' in blocked
     assert "A &amp; B" in blocked
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        r"<img src='https:\\e.example\p.png'>",
+        "<img src='https:/e.example/p.png'>",
+        "<img src='http:e.example/p.png'>",
+        "<img src='//e.example/p.png'>",
+        "<img alt=' src=x' src='https://e.example/p.png'>",
+        "<img title='a src=cid:x' alt='&quot;>' src='https://e.example/p.png'>",
+    ],
+)
+def test_no_image_of_another_server_is_loaded_however_it_is_written(image: str) -> None:
+    blocked = without_remote_images(clean_html(image))
+    sources = [value for name, value in attributes_of(blocked) if name == "src"]
+    assert sources == []
+
+
+def attributes_of(html: str) -> list[tuple[str, str | None]]:
+    found: list[tuple[str, str | None]] = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            found.extend(attrs)
+
+    Reader().feed(html)
+    return found
+
+
+@pytest.mark.parametrize("address", ["ada@faß.de", "ada@straße.de", "ada@βόλος.com", "ada@例え.jp", "ada@example.org"])
+def test_a_mail_goes_to_the_domain_that_was_stored(address: str) -> None:
+    stored = normal_email(address)
+    assert normal_email(f"ada@{ascii_domain(stored)}") == stored
+    assert idna.decode(ascii_domain(stored)) == stored.rpartition("@")[2]
 
 
 def test_html_has_a_text_version() -> None:

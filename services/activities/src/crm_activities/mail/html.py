@@ -7,6 +7,7 @@ server that, when and where a mail is read.
 import re
 from collections import Counter
 from functools import partial
+from html import escape
 from html.parser import HTMLParser
 from typing import Final
 
@@ -42,7 +43,6 @@ SCHEMES: Final = frozenset({"http", "https", "mailto", "tel", "cid"})
 BLOCKED: Final = "data-blocked-src"
 """The attribute with the address of an image that was blocked."""
 
-_REMOTE: Final = re.compile(r"\s*(?:https?:)?//", re.IGNORECASE)
 _clean = partial(
     nh3.clean,
     tags=set(TAGS),
@@ -124,10 +124,13 @@ class _Blocking(HTMLParser):
         self.written: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        text = self.get_starttag_text() or ""
-        if tag == "img" and any(name == "src" and _REMOTE.match(value or "") for name, value in attrs):
-            text = re.sub(r"(?<=\s)src=", f"{BLOCKED}=", text, count=1)
-        self.written.append(text)
+        given = dict(attrs)
+        if tag != "img" or "src" not in given or (given["src"] or "").lower().startswith("cid:"):
+            self.written.append(self.get_starttag_text() or "")
+            return
+        # Browsers take more for an address of another server than a pattern finds, such as https:\\host.
+        renamed = {BLOCKED if name == "src" else name: value or "" for name, value in given.items()}
+        self.written.append("<img" + "".join(f' {name}="{escape(value)}"' for name, value in renamed.items()) + ">")
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)
@@ -164,7 +167,8 @@ class _Text(HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self._lines: list[str] = [""]
-        self._links: list[tuple[str, str]] = []
+        self._links: list[tuple[str, int, int]] = []
+        """The open links: their address, and the line and column of their text."""
         self._kept = 0
         """The number of open elements in which white space counts."""
 
@@ -197,14 +201,14 @@ class _Text(HTMLParser):
         elif tag == "img" and given.get("alt"):
             self._lines[-1] += f"[{given['alt']}]"
         elif tag == "a":
-            self._links.append((given.get("href") or "", "\n".join(self._lines)))
+            self._links.append((given.get("href") or "", len(self._lines) - 1, len(self._lines[-1])))
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "pre" and self._kept:
             self._kept -= 1
         if tag == "a" and self._links:
-            address, before = self._links.pop()
-            shown = "\n".join(self._lines)[len(before) :].strip()
+            address, line, column = self._links.pop()
+            shown = "\n".join(self._lines[line:])[column:].strip()
             plain = address.removeprefix("mailto:").removeprefix("tel:")
             if plain and shown and plain.rstrip("/") != shown.rstrip("/") and not address.startswith("cid:"):
                 self._lines[-1] += f" <{plain}>"

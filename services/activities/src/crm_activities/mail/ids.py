@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 from uuid import UUID
 
+import idna
+
 from crm_contracts.activities.email import MOST_REFERENCES
 
 MOST_BYTES: Final = 900
@@ -19,9 +21,12 @@ def new_message_id(email_id: UUID, address: str) -> str:
 
 
 def ascii_domain(address: str) -> str:
-    """Return the domain of an address in ASCII (RFC 5890's A-labels)."""
+    """Return the domain of an address in ASCII (A-labels of IDNA 2008, as addresses are stored; RFC 5891).
+
+    Python's own codec has IDNA 2003, which makes another domain of `faß.de`.
+    """
     domain = address.rpartition("@")[2]
-    return domain if domain.isascii() else domain.encode("idna").decode()
+    return domain if domain.isascii() else idna.encode(domain, uts46=False).decode()
 
 
 def known_id(message_id: str) -> str:

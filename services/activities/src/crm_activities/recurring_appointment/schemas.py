@@ -59,7 +59,7 @@ class SeriesSplit(RecurringAppointmentUpdate):
             "required": ["occurrence_at"],
             "examples": [
                 {"occurrence_at": "2096-12-14T08:00:00Z", "scheduled_start_at": "2096-12-13T08:00:00Z"},
-            ]
+            ],
         }
     )
 
