@@ -12,6 +12,7 @@ from pydantic_core import core_schema
 from crm_contracts.problems import PROBLEMS
 from crm_contracts.types import FORMS
 from crm_kit.http.phrases import RULES
+from crm_kit.http.routers import find_routers
 from crm_language.catalogues import MESSAGES, catalogue
 from crm_language.languages import ENGLISH, LANGUAGES
 from crm_language.messages import CODE, DETAIL, TITLE, message_of
@@ -63,6 +64,7 @@ def forms() -> set[str]:
     """The sentences about the forms of texts, which are known once all services are imported."""
     for package in PACKAGES:
         import_module(f"{package}.main")
+        find_routers(package)
     return set(FORMS.values())
 
 

@@ -28,8 +28,8 @@ SALESPERSON = str(next(role.id for role in DEFAULT_ROLES if role.name == "Salesp
 MAPPING = {"First": "first_name", "Last": "last_name", "Mail": "email", "Tel": "phone", "Born": "birth_date"}
 
 
-CHOSEN = frozenset({"gender"})
-"""Fields with one of a few common words, which are not unique."""
+CHOSEN = frozenset({"gender", "sender", "delivery_answer", "undelivered.address", "undelivered.answer"})
+"""Fields with one of a few common values, which are not unique, and what mail servers answer."""
 
 
 @dataclass
@@ -177,9 +177,12 @@ async def correspondence(cage: Cage, regarding: dict[str, Any]) -> None:
         return {"role": role, "address": address, "name": canary.word()}
 
     about = {"subject": "Offer", "regarding": regarding}
-    await cage.made("email", "/emails", **about, parties=[party("to", canary.email())], text=canary.word())
-    for name in ("letter", "fax"):
-        await cage.made(name, "/letters" if name == "letter" else "/faxes", **about)
+    mail = entity_for("email")
+    assert mail is not None
+    body = {**about, "parties": [party("to", canary.email())], "text": canary.word()}
+    cage.heard(mail, await cage.send("POST", "/emails", body, status=201))
+    await cage.made("letter", "/letters", **about, parties=[party("to", canary.word())])
+    await cage.made("fax", "/faxes", **about, parties=[party("to", canary.phone())])
     times = {"scheduled_start_at": "2096-12-08T09:00:00Z", "scheduled_end_at": "2096-12-08T10:00:00Z"}
     guests = [party("required", canary.email())]
     await cage.made("appointment", "/appointments", **about, **times, parties=guests)

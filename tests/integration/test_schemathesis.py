@@ -4,6 +4,7 @@ Every run sends the same requests: each operation has its own seed, and nothing 
 """
 
 import asyncio
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +33,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from crm_activities.settings import own_settings
 from crm_identity.business_unit.model import ROOT_ID
 from crm_kit.access.privileges import Principal
 from crm_kit.process.runtime import Service
@@ -67,6 +69,13 @@ class Portion:
 PARTS = {"crm_sales": 4}
 """Sales has as many operations as all other services together."""
 PORTIONS = [Portion(name, part, parts) for name in PACKAGES for parts in [PARTS.get(name, 1)] for part in range(parts)]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def files(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Activities stores files in a folder of the test run."""
+    os.environ["CRM_FILES_URL"] = tmp_path_factory.mktemp("files").as_uri()
+    own_settings.cache_clear()
 
 
 @pytest.fixture(scope="session", params=PORTIONS, ids=str)

@@ -12,7 +12,7 @@ from crm_activities.ical.writing import calendar_of
 from crm_kit import clock
 from crm_kit.access.privileges import Depth, Principal
 from crm_kit.store.record import new_id
-from crm_kit.testing import Client, principal
+from crm_kit.testing import Client, People, principal
 
 FEEDS, ONES = "/api/v1/calendar-feeds", "/api/v1/appointments"
 ME = UUID("01900000-0000-7000-8000-0000000000aa")
@@ -21,6 +21,13 @@ ME = UUID("01900000-0000-7000-8000-0000000000aa")
 @pytest.fixture
 def caller() -> Principal:
     return principal(id=ME)
+
+
+@pytest.fixture
+async def client(client: Client, people: People) -> Client:
+    """The client of a user whom the directory knows."""
+    await people.user("Ada Lovelace", id=ME)
+    return client
 
 
 def row(**values: Any) -> dict[str, Any]:
@@ -173,8 +180,8 @@ async def test_an_old_link_ends_when_there_is_another(client: Client, client_for
     assert (await client.post(f"{FEEDS}/end", {})).status == 404
 
 
-async def test_a_team_has_a_feed_for_its_members_alone(client_for: Any, people: Any) -> None:
-    team = new_id()
+async def test_a_team_has_a_feed_for_its_members_alone(client: Client, client_for: Any, people: Any) -> None:
+    team = await people.team("North")
     member = client_for(principal(Depth.ORGANIZATION, id=ME, teams=(team,)))
     path = await link(member, team_id=str(team))
     one = await made(member, nine(3), parties=[])

@@ -108,17 +108,68 @@ async def test_all_move_with_their_rule_and_keep_their_ids(client: Client) -> No
     start = soon()
     weekday = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"]
     series = await made(client, f"FREQ=WEEKLY;BYDAY={weekday[start.weekday()]};COUNT=4", start=start)
+    before = await ones(client, series)
     later = start + timedelta(hours=1)
     answer = await client.patch(f"{PLACE}/{series['id']}", {"scheduled_start_at": later.isoformat()})
     assert (answer.status, answer.json["sequence"]) == (200, 1)
     found = await ones(client, series)
-    assert [datetime.fromisoformat(one["scheduled_start_at"]).hour for one in found] == [10] * 3
+    assert [datetime.fromisoformat(one["scheduled_start_at"]).hour for one in found] == [10] * 4
+    assert [one["id"] for one in found] == [one["id"] for one in before]
     moved = start + timedelta(days=1)
     ends = {"scheduled_start_at": moved.isoformat(), "rule": f"FREQ=WEEKLY;BYDAY={weekday[moved.weekday()]};COUNT=4"}
     assert (await client.patch(f"{PLACE}/{series['id']}", ends)).status == 200
     assert [one["scheduled_start_at"][:10] for one in await ones(client, series)] == [
         f"{moved + timedelta(days=7 * n):%Y-%m-%d}" for n in range(4)
     ]
+
+
+async def exceptional(client: Client, series: Any) -> list[Any]:
+    """Delete the third occurrence, cancel the fourth, and move the fifth to another hour. Return all that were there."""
+    found = await ones(client, series)
+    assert (await client.delete(f"{ONES}/{found[2]['id']}")).status == 204
+    assert (await client.post(f"{ONES}/{found[3]['id']}/cancel")).status == 200
+    at = datetime.fromisoformat(found[4]["scheduled_start_at"]) + timedelta(hours=5)
+    moved = {"scheduled_start_at": at.isoformat(), "scheduled_end_at": (at + timedelta(hours=1)).isoformat()}
+    assert (await client.patch(f"{ONES}/{found[4]['id']}", moved)).status == 200
+    return found
+
+
+@pytest.mark.parametrize("by", [timedelta(hours=1), timedelta(days=1)])
+async def test_a_series_that_moves_takes_its_exceptions_along(client: Client, by: timedelta) -> None:
+    start = soon()
+    series = await made(client, "FREQ=DAILY;COUNT=8", start=start)
+    before = await exceptional(client, series)
+    answer = await client.patch(f"{PLACE}/{series['id']}", {"scheduled_start_at": (start + by).isoformat()})
+    assert answer.status == 200, answer.body
+    found = {one["id"]: one for one in await ones(client, series)}
+    assert found.keys() == {one["id"] for one in before} - {before[2]["id"]}
+    for number, old in enumerate(before):
+        if number == 2:
+            continue
+        one, was = found[old["id"]], datetime.fromisoformat(old["scheduled_start_at"])
+        wanted = {3: was, 4: was + timedelta(hours=5)}.get(number, was + by)
+        assert datetime.fromisoformat(one["scheduled_start_at"]) == wanted, number
+        assert datetime.fromisoformat(one["occurrence_at"]) == was + by
+    assert found[before[3]["id"]]["status"] == "canceled"
+
+
+async def test_a_part_of_a_series_repeats_nothing_that_was_deleted_or_changed(client: Client) -> None:
+    series = await made(client, "FREQ=DAILY;COUNT=8")
+    before = await exceptional(client, series)
+    body = {"occurrence_at": before[1]["occurrence_at"], "location": "Room 4"}
+    answer = await client.post(f"{PLACE}/{series['id']}/split", body)
+    assert answer.status == 201, answer.body
+    following = [one["scheduled_start_at"] for one in await ones(client, answer.json)]
+    assert following == [one["scheduled_start_at"] for number, one in enumerate(before) if number in (1, 5, 6, 7)]
+    left = [one["id"] for one in await ones(client, series)]
+    assert left == [before[0]["id"], before[3]["id"], before[4]["id"]]
+
+
+@pytest.mark.parametrize("start", ["0001-01-01T00:00:00Z", "1899-12-31T00:00:00Z", "2020-01-01T09:00:00Z"])
+async def test_a_series_that_began_long_ago_is_refused(client: Client, start: str) -> None:
+    body = {"subject": "Meeting", "rule": "FREQ=DAILY", "start_zone": "Asia/Tokyo"}
+    answer = await client.post(PLACE, body | {"scheduled_start_at": start, "scheduled_end_at": start})
+    assert (answer.status, answer.json["errors"][0]["pointer"]) == (422, "/scheduled_start_at"), answer.body
 
 
 async def test_this_and_following_become_a_series_of_their_own(client: Client) -> None:

@@ -304,6 +304,7 @@ _ACTIVITIES: Final = {
             "recipient-required": "A mail needs a recipient with an address before it is sent.",
             "tasks-only": "Only tasks have this field. Leave it out.",
             "time-required": "An appointment needs a start and an end, or days if it is all day.",
+            "too-early": "A series begins within the last 366 days or later.",
             "too-late": "Send times within the years 1 to 9999.",
             "too-many-rules": "At most 500 rules may be active. Switch off another one first.",
             "unknown-event": "Rules name events of records, such as crm.sales.lead.created.v1.",

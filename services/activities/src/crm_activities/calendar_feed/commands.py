@@ -1,5 +1,6 @@
 """Feeds of appointments: their secret links, and what they contain."""
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_activities.appointment.model import Appointment
 from crm_activities.calendar_feed.model import CalendarFeed
 from crm_activities.ical.writing import calendar_of
+from crm_contracts.access import Privilege
 from crm_kit import clock
 from crm_kit.errors import Forbidden, NotFound
 from crm_kit.process.runtime import Runtime
@@ -24,6 +26,7 @@ AHEAD: Final = timedelta(days=366)
 CANCELED: Final = timedelta(days=30)
 """How long a canceled appointment stays in a feed, so that calendars learn of it."""
 MOST: Final = 5000
+MOST_TEXT: Final = 2000
 COLUMNS: Final = (
     *("id", "uid", "sequence", "subject", "location", "description", "all_day", "start_date", "end_date"),
     *("scheduled_start_at", "scheduled_end_at", "start_zone", "end_zone", "status", "status_reason"),
@@ -33,6 +36,7 @@ COLUMNS: Final = (
 
 async def make_link(uow: UnitOfWork, team_id: UUID | None) -> dict[str, Any]:
     """Make the link of a feed, or another one in place of it. The old one ends at once. 403 for a team of others."""
+    uow.principal.require(Appointment.entity(), Privilege.READ)
     if team_id is not None and team_id not in uow.principal.teams:
         raise Forbidden("read", "team")
     secret = secrets.token_urlsafe(32)
@@ -64,19 +68,19 @@ async def end_link(uow: UnitOfWork, team_id: UUID | None) -> None:
 
 
 async def feed_with(runtime: Runtime, secret: str) -> bytes:
-    """Return the calendar of a link. 404 for an old or unknown one, and where the user or team is no longer active."""
+    """Return the calendar of a link. 404 for an old or unknown one, and where its owner or who made it is no longer active."""
     async with runtime.db.autocommit() as conn:
-        owner = (
-            await conn.execute(select(CalendarFeed.owner_id).where(CalendarFeed.secret_hash == _hash(secret)))
-        ).scalar()
-        if owner is None:
+        link = select(CalendarFeed.owner_id, CalendarFeed.created_by).where(CalendarFeed.secret_hash == _hash(secret))
+        found = (await conn.execute(link)).one_or_none()
+        if found is None:
             raise NotFound("calendar_feed")
-        await runtime.directory.learn(conn, [owner])
-        member = runtime.directory.named(owner)
-        if member is not None and (member.deleted or not member.active):
+        await runtime.directory.learn(conn, [found.owner_id, found.created_by])
+        owner, maker = (runtime.directory.named(one) for one in (found.owner_id, found.created_by))
+        if owner is None or maker is None or any(one.deleted or not one.active for one in (owner, maker)):
             raise NotFound("calendar_feed")
-        rows = await _appointments(conn, owner)
-    return calendar_of(rows, member.name if member else "Liaison")
+        rows = await _appointments(conn, found.owner_id)
+    # A large calendar takes seconds, in which other requests are answered.
+    return await asyncio.to_thread(calendar_of, rows, owner.name or "Liaison")
 
 
 async def _appointments(conn: AsyncConnection, owner: UUID) -> list[dict[str, Any]]:
@@ -92,10 +96,17 @@ async def _appointments(conn: AsyncConnection, owner: UUID) -> list[dict[str, An
             table.c.scheduled_start_at < today + AHEAD,
             or_(table.c.status != "canceled", table.c.modified_at >= today - CANCELED),
         )
-        .order_by(table.c.scheduled_start_at, table.c.id)
+        # Of too many, those to come are kept.
+        .order_by(table.c.scheduled_start_at.desc(), table.c.id.desc())
         .limit(MOST)
     )
-    return [dict(row) for row in (await conn.execute(wanted)).mappings()]
+    rows = [dict(row) for row in (await conn.execute(wanted)).mappings()]
+    return [row | {"description": shortened(row["description"])} for row in reversed(rows)]
+
+
+def shortened(text: str | None) -> str | None:
+    """Return a description as feeds show it: at most 2,000 characters."""
+    return text if text is None or len(text) <= MOST_TEXT else text[: MOST_TEXT - 1] + "…"
 
 
 def _mine(uow: UnitOfWork) -> set[UUID]:

@@ -1,6 +1,6 @@
 """Commands on series of appointments."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,13 +12,16 @@ from crm_activities.recurring_appointment.occurrences import (
     delete_planned,
     expand,
     lock_occurrences,
+    places_kept,
     reshape,
     take_over,
 )
 from crm_activities.recurring_appointment.planning import (
     FIRST,
+    Shift,
     checked,
     cut_before,
+    instants,
     moved,
     shared,
     text_of,
@@ -39,6 +42,7 @@ from crm_contracts.activities.recurring_appointment import (
     RecurringAppointmentEnded,
     RecurringAppointmentUpdated,
 )
+from crm_contracts.types import utc_text
 from crm_kit.errors import InvalidValue
 from crm_kit.events import timers
 from crm_kit.importing.importer import Importer
@@ -48,6 +52,10 @@ from crm_kit.work.calendar import zone
 from crm_kit.work.uow import UnitOfWork
 
 COPIED: Final = ("subject", "location", "description", "priority", "parties", "reminder_minutes", "show_as")
+
+
+OLDEST_START: Final = timedelta(days=366)
+"""How long ago a series may begin."""
 
 
 async def create_series(uow: UnitOfWork, body: RecurringAppointmentCreate) -> RecurringAppointment:
@@ -64,6 +72,7 @@ async def make_series(uow: UnitOfWork, body: RecurringAppointmentCreate) -> Recu
     """Make a series of a body without adding it to the unit of work; the timer makes its occurrences."""
     values = await columns_of(uow, body)
     times = times_of({name: values[name] for name in body.model_fields_set & set(TIMES)}, None, zone(uow).key)
+    _require_recent(uow, times)
     found = checked(values.pop("rule"), times)
     values |= times.columns()
     values["parties"] = await attendees_of(uow, body.parties)
@@ -84,13 +93,14 @@ async def update_series(uow: UnitOfWork, series_id: UUID, body: RecurringAppoint
     values = await changes_of(uow, series, body)
     if "parties" in values:
         values["parties"] = await attendees_of(uow, body.parties, series.parties)
+    before, rule_sent = series.times, "rule" in values
     timed = await _retime(uow, series, values)
     apply(series, values)
     if not uow.changed(series):
         return series
     if timed:
         series.sequence += 1
-        await reshape(uow, series, shared(values))
+        await reshape(uow, series, shared(values), None if rule_sent else Shift.of(before, series.times))
     else:
         await take_over(uow, series, shared(values))
     return uow.emit(series, RecurringAppointmentUpdated)
@@ -102,6 +112,8 @@ async def _retime(uow: UnitOfWork, series: RecurringAppointment, values: dict[st
     rule, before = values.pop("rule", None), series.times
     after = times_of(_given(sent), before, zone(uow).key)
     found = series.recurrence
+    if after.scheduled_start_at != before.scheduled_start_at:
+        _require_recent(uow, after)
     if rule is not None:
         found = checked(rule, after)
     elif after != before:
@@ -111,6 +123,12 @@ async def _retime(uow: UnitOfWork, series: RecurringAppointment, values: dict[st
     series.recur(found, after)
     series.due_at = after.scheduled_start_at
     return True
+
+
+def _require_recent(uow: UnitOfWork, times: Times) -> None:
+    """Raise 422 for a series that begins long ago: all of its occurrences would be made."""
+    if times.scheduled_start_at < uow.now - OLDEST_START:
+        raise InvalidValue("/scheduled_start_at", "too-early", "Send a start within the last 366 days.")
 
 
 def _given(sent: dict[str, Any]) -> dict[str, Any]:
@@ -142,7 +160,11 @@ async def split_series(uow: UnitOfWork, series_id: UUID, body: SeriesSplit) -> R
     series.recur(cut_before(series.recurrence, at), old)
     series.sequence += 1
     series.expand_at = None
-    await delete_planned(uow, series.id, at, changed=True)
+    shift = Shift.of(first, times)
+    left_out = [one for one in instants(series.exceptions) if one >= at]
+    left_out += await places_kept(uow, series.id, at)
+    following.exceptions = [utc_text(shift.moved(one)) for one in sorted(left_out)]
+    await delete_planned(uow, series.id, at, changed=False)
     uow.emit(series, RecurringAppointmentUpdated)
     expand(uow, following, FIRST)
     return uow.add(following, RecurringAppointmentCreated)

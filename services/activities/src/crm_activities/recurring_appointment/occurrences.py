@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, or_, select, update
 
 from crm_activities.activity.commands import wake_for
 from crm_activities.appointment.domain import reminder_of
@@ -14,6 +14,7 @@ from crm_activities.recurring_appointment.model import RecurringAppointment
 from crm_activities.recurring_appointment.planning import (
     CHUNK,
     WINDOW,
+    Shift,
     due_occurrences,
     instants,
     next_look,
@@ -22,6 +23,7 @@ from crm_activities.recurring_appointment.planning import (
 )
 from crm_contracts.activities.appointment import AppointmentCreated, AppointmentDeleted, AppointmentUpdated
 from crm_contracts.activities.recurring_appointment import RecurringAppointmentExpanded
+from crm_contracts.types import utc_text
 from crm_kit.errors import DomainError
 from crm_kit.events import timers
 from crm_kit.store.record import stored_columns
@@ -54,18 +56,27 @@ def expand(uow: UnitOfWork, series: RecurringAppointment, most: int) -> int:
     return len(taken)
 
 
-async def reshape(uow: UnitOfWork, series: RecurringAppointment, fields: dict[str, Any]) -> None:
+async def reshape(uow: UnitOfWork, series: RecurringAppointment, fields: dict[str, Any], shift: Shift | None) -> None:
     """Bring the occurrences that have not begun in line with a changed rule or time, and give them these fields.
 
-    An occurrence that stays keeps its id. Those that were changed by themselves, canceled or completed stay as they are.
+    If the series moved (``shift``), its occurrences move along and keep their ids. Of those that were changed by themselves,
+    canceled or completed, only the place in the rule moves. With another rule, an occurrence that stays keeps its id.
     """
-    table, until = Appointment.__table__, series.expanded_until
+    table = Appointment.__table__
+    locked = await lock_occurrences(uow, series.id, table.c.occurrence_at >= uow.now)
+    if shift is not None:
+        await _move(uow, series, shift, locked)
+    until = series.expanded_until
     left_out = set(instants(series.exceptions))
     found = series.recurrence.occurrences(until) if until is not None else iter(())
     wanted = [at for at in islice(found, FARTHEST) if at >= uow.now and at not in left_out][:MOST_AT_ONCE]
-    there = {one.occurrence_at: one for one in await lock_occurrences(uow, series.id, table.c.occurrence_at >= uow.now)}
+    if shift is not None:
+        # What has begun has its row, at its old time.
+        wanted = [at for at in wanted if shift.origin(at) >= uow.now]
+    there = {one.occurrence_at: one for one in locked}
     for at, one in there.items():
         if one.status not in Appointment.live or one.occurrence_changed or at is None:
+            uow.emit_if_changed(one, AppointmentUpdated)
             continue
         if at in wanted:
             give(one, fields)
@@ -77,6 +88,20 @@ async def reshape(uow: UnitOfWork, series: RecurringAppointment, fields: dict[st
         if at not in there:
             _make(uow, series, at)
     expand(uow, series, CHUNK)
+
+
+async def _move(uow: UnitOfWork, series: RecurringAppointment, shift: Shift, locked: list[Appointment]) -> None:
+    """Move the places of occurrences in the rule, and those that were deleted."""
+    series.exceptions = [utc_text(shift.moved(at)) for at in instants(series.exceptions)]
+    if series.expanded_until is not None:
+        series.expanded_until = shift.moved(series.expanded_until)
+    places = {one.id: shift.moved(one.occurrence_at) for one in locked if one.occurrence_at is not None}
+    moving = [one for one in locked if one.occurrence_at != places.get(one.id)]
+    # A place belongs to one occurrence at a time. Those of a daily series would meet while they move by a day.
+    table = Appointment.__table__
+    await uow.execute(update(Appointment).where(table.c.id.in_([one.id for one in moving])).values(occurrence_at=None))
+    for one in moving:
+        one.occurrence_at = places[one.id]
 
 
 def give(one: Appointment, fields: dict[str, Any]) -> None:
@@ -137,6 +162,17 @@ async def lock_occurrences(uow: UnitOfWork, series_id: UUID, *conditions: Any) -
         )
     await uow.names.learn(Appointment, [dict(row) for row in rows])
     return [uow.adopt(Appointment.from_row(dict(row))) for row in rows]
+
+
+async def places_kept(uow: UnitOfWork, series_id: UUID, since: datetime) -> list[datetime]:
+    """Return the places in the rule, from an instant on, of occurrences that were changed, canceled or completed."""
+    table = Appointment.__table__
+    found = select(table.c.occurrence_at).where(
+        table.c.series_id == series_id,
+        table.c.occurrence_at >= since,
+        or_(table.c.occurrence_changed, table.c.status.not_in(Appointment.live)),
+    )
+    return list((await uow.execute(found.limit(MOST_AT_ONCE))).scalars())
 
 
 async def delete_planned(uow: UnitOfWork, series_id: UUID, since: datetime, *, changed: bool) -> None:

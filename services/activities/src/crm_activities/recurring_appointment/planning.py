@@ -1,7 +1,7 @@
 """What is made of a series of appointments. No database is needed."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -17,6 +17,33 @@ CHUNK: Final = 50
 WINDOW: Final = timedelta(days=180)
 """How far ahead occurrences are made."""
 MOST_EXCEPTIONS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """How far a series moves: the same difference of local times for all of its occurrences."""
+
+    by: timedelta
+    zone: ZoneInfo
+    new_zone: ZoneInfo
+
+    @classmethod
+    def of(cls, before: Times, after: Times) -> "Shift":
+        """Return the move of a series whose first appointment moved."""
+        zone, new_zone = ZoneInfo(before.start_zone), ZoneInfo(after.start_zone)
+        return cls(_local(after.scheduled_start_at, new_zone) - _local(before.scheduled_start_at, zone), zone, new_zone)
+
+    def moved(self, at: datetime) -> datetime:
+        """Return where an instant of the series is now."""
+        return (_local(at, self.zone) + self.by).replace(tzinfo=self.new_zone).astimezone(UTC)
+
+    def origin(self, at: datetime) -> datetime:
+        """Return where an instant of the moved series was."""
+        return (_local(at, self.new_zone) - self.by).replace(tzinfo=self.zone).astimezone(UTC)
+
+
+def _local(at: datetime, zone: ZoneInfo) -> datetime:
+    return at.astimezone(zone).replace(tzinfo=None)
 
 
 def recurrence_of(rule: str, times: Times) -> Recurrence:
@@ -35,7 +62,11 @@ def checked(rule: str, times: Times) -> Recurrence:
 def moved(rule: str, before: Times, after: Times) -> Recurrence:
     """Return the recurrence of a series whose first appointment moved, with the rule moved along."""
     was, there = recurrence_of(rule, before), recurrence_of(rule, after)
-    turned = replace(there, rule=moved_rule(was.rule, was.start.date(), there.start.date()))
+    rule_there = moved_rule(was.rule, was.start.date(), there.start.date())
+    if rule_there.until is not None and before != after:
+        # The last occurrence moves, too. The end of an all-day series is a day.
+        rule_there = rule_there.ending(Shift.of(before, after).moved(rule_there.until))
+    turned = replace(there, rule=rule_there)
     turned.require_start()
     return turned
 
