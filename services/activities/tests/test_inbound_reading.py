@@ -52,7 +52,7 @@ async def arrive(runtime: Runtime, people: People) -> Arrive:
 
 
 async def sent(client: Client, rows: Rows, subject: str = "Offer") -> tuple[str, str]:
-    """A mail of ours that waits to be sent: its id and its Message-ID."""
+    """A mail of ours that a server took before its worker could say so: its id and its Message-ID."""
     draft = await client.post(
         "/api/v1/emails",
         {"subject": subject, "text": "hello", "parties": [{"role": "to", "address": "ada@example.com"}]},
@@ -60,6 +60,7 @@ async def sent(client: Client, rows: Rows, subject: str = "Offer") -> tuple[str,
     assert draft.status == 201, draft.body
     answer = await client.post(f"/api/v1/emails/{draft.json['id']}/send", {})
     assert answer.status == 200, answer.body
+    assert await rows("delete from outgoing_mail where email_id = $1 returning email_id", UUID(draft.json["id"]))
     [(message_id,)] = await rows("select message_id from email where id = $1", UUID(draft.json["id"]))
     return draft.json["id"], message_id
 

@@ -138,7 +138,7 @@ async def test_the_limit_and_what_is_open_are_told_only_to_readers_of_the_accoun
     assert (answer.status, answer.problem, answer.json["order"]) == (409, "credit-limit", euros("100.00"))
     assert {"limit", "open"}.isdisjoint(answer.json)
     assert answer.json["detail"].startswith("The order exceeds the credit of its customer. Ask somebody")
-    assert "77" not in str(answer.json)
+    assert "77.00" not in str(answer.json)
     answer = await sales.try_act("orders", order, "submit")
     assert (answer.json["limit"], answer.json["open"]) == (euros("77.00"), euros("0.00"))
 
