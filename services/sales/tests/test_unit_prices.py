@@ -62,6 +62,37 @@ async def test_a_price_list_has_fine_prices_and_their_discounts_are_as_fine(sale
     assert (await sales.patch("price-list-items", item, exact_amount=None))["exact_amount"] is None
 
 
+def as_an_old_client_knows(line: Json) -> Json:
+    """Lines without the members that came later, as a client sends them back that was made before."""
+    return {name: value for name, value in line.items() if not name.startswith("exact_")}
+
+
+@pytest.mark.parametrize("collection", ["opportunities", "quotes", "orders", "invoices"])
+async def test_a_client_that_does_not_know_exact_prices_keeps_them(sales: Sales, collection: str) -> None:
+    fields = {"name": "Paper"} if collection == "opportunities" else {"name": "Paper", "customer": await buyer(sales)}
+    document = await sales.make(collection, **fields, lines=[line(), line("3")])
+    old = [as_an_old_client_knows(one) for one in document["lines"]]
+    again = await sales.patch(collection, document, lines=old)
+    assert (again["lines"], again["version"]) == (document["lines"], document["version"])
+    more = await sales.patch(collection, document, lines=[old[0] | {"quantity": "2000"}, old[1]])
+    assert (more["lines"][0]["exact_unit_price"], more["lines"][0]["net"]) == (FINE, euros("2.50"))
+    # A price that a person changed is meant, and null drops the exact one.
+    dear = await sales.patch(collection, more, lines=[old[0] | {"unit_price": euros("0.01")}, old[1]])
+    assert (dear["lines"][0]["exact_unit_price"], dear["lines"][0]["net"]) == (None, euros("10.00"))
+    free = await sales.patch(collection, dear, lines=[dear["lines"][0], old[1] | {"exact_unit_price": None}])
+    assert (free["lines"][1]["exact_unit_price"], free["lines"][1]["net"]) == (None, euros("0.00"))
+
+
+async def test_a_price_list_item_keeps_its_exact_price_when_the_rounded_one_comes_back(sales: Sales) -> None:
+    retail = await make_price_list(sales, (await make_product(sales), "0.00125"))
+    [item] = await sales.page("price-list-items", f"price_list_id={retail['id']}")
+    kept = await sales.patch("price-list-items", item, amount=item["amount"], percent=None)
+    assert (kept["exact_amount"], kept["version"]) == (FINE, item["version"])
+    assert (await sales.patch("price-list-items", item, amount=item["amount"], exact_amount=None))[
+        "exact_amount"
+    ] is None
+
+
 @pytest.mark.parametrize("amount", ["1.200", "0.1234567", "-1.00", "1,5"])
 async def test_what_may_mean_something_else_is_refused(sales: Sales, amount: str) -> None:
     body = {"name": "Paper", "customer": await buyer(sales), "lines": [line(unit_price=euros(amount))]}

@@ -137,6 +137,16 @@ def chosen(price: UnitPrice | None, exact: UnitPrice | None) -> UnitPrice | None
     return exact if not price.is_fine and exact.money == price.money else price
 
 
+def as_shown(price: UnitPrice | None, was: Money | UnitPrice | None) -> UnitPrice | None:
+    """Return the exact price that a client means who knows only the rounded one, and sends it back as it was read.
+
+    ``was`` is the price before the request. None means that the client gave a price of its own.
+    """
+    if price is None or not isinstance(was, UnitPrice) or not was.is_fine:
+        return None
+    return was if not price.is_fine and price.money == was.money else None
+
+
 def _from_wire(value: Any) -> UnitPrice:
     if isinstance(value, UnitPrice):
         return value

@@ -16,7 +16,7 @@ from crm_contracts.sales.price_list_item import (
     PriceListItemUpdated,
     VolumeBreak,
 )
-from crm_contracts.unit_price import chosen
+from crm_contracts.unit_price import as_shown, chosen
 from crm_kit.errors import InactiveReference, InvalidValue
 from crm_kit.records.patch import plain
 from crm_kit.records.patching import apply
@@ -54,7 +54,10 @@ async def update_price_list_item(uow: UnitOfWork, item_id: UUID, body: PriceList
     values: dict[str, Any] = body.onto(item)
     sent = {name: values.pop(name) for name in _PRICE if name in values}
     apply(item, values)
-    if "amount" in sent or sent.get("exact_amount") is not None:
+    if "exact_amount" not in sent and (exact := as_shown(sent.get("amount"), item.price)) is not None:
+        # A client that knows only the rounded price sends it back as it was read.
+        item.price = exact
+    elif "amount" in sent or sent.get("exact_amount") is not None:
         item.price = chosen(sent.get("amount"), sent.get("exact_amount"))
     elif sent:
         item.exact_amount = None

@@ -24,7 +24,9 @@ class PriceListItemFields(BaseModel):
         description="Price of one unit, in the price list's currency, with up to four more decimals than that has.",
     )
     exact_amount: UnitPrice | None = Field(
-        None, description="The price as it was read. It counts if it rounds to `amount`, or if that is left out."
+        None,
+        description="The price as it was read. It counts if it rounds to `amount`, or if that is left out. An item that has an "
+        "exact price keeps it if `amount` comes back as it was read without this member; null drops it.",
     )
     percent: PricePercent | None = Field(
         None,

@@ -9,7 +9,7 @@ from uuid import UUID
 from crm_contracts.money import Money
 from crm_contracts.sales.pricing import PricedLine
 from crm_contracts.types import CONSUMING
-from crm_contracts.unit_price import both
+from crm_contracts.unit_price import as_shown, both
 from crm_kit.errors import InvalidValue, UnknownReference
 from crm_kit.store.record import new_id
 from crm_kit.work.calendar import today
@@ -37,8 +37,9 @@ async def price_lines(
     ``name-required``, ``price-required``, ``tax-required``, ``too-many-decimals``, ``currency-mismatch``,
     ``discount-too-large``, ``too-large``.
     """
-    before = {line.id: line.product_id for line in kept}
+    before = {line.id: line for line in kept}
     _require_known(wanted, before.keys())
+    wanted = [_at_exact_price(line, before.get(line.id) if line.id else None) for line in wanted]
     prices = await prices_of(uow, price_list_id, {line.product_id for line in wanted if line.product_id is not None})
     day = today(uow)
     lines = []
@@ -47,7 +48,7 @@ async def price_lines(
         if line.product_id is None:
             sold = _written_in(line, pointer)
         else:
-            new = line.id is None or before[line.id] != line.product_id
+            new = line.id is None or before[line.id].product_id != line.product_id
             sold = _product(line, prices.get(line.product_id), day if new else None, pointer)
         lines.append(_priced(line, sold, currency, pointer))
     return lines
@@ -75,6 +76,14 @@ def currency_of(lines: Iterable[LineInput], *others: Money | None) -> str | None
     """Return the currency of the first amount of a body; None without amounts."""
     prices = (line.price for line in lines)
     return next((amount.currency for amount in (*prices, *others) if amount is not None), None)
+
+
+def _at_exact_price(line: LineInput, was: PricedLine | None) -> LineInput:
+    """Give a line its exact price if it came back as it was read, without the exact price. An explicit null drops that price."""
+    if was is None or was.product_id != line.product_id or "exact_unit_price" in line.model_fields_set:
+        return line
+    exact = as_shown(line.unit_price, was.price)
+    return line if exact is None else line.model_copy(update={"exact_unit_price": exact})
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,9 @@ class LineInput(BaseModel):
         "one is kept, and earns no volume discount.",
     )
     exact_unit_price: UnitPrice | None = Field(
-        None, description="The price as it was read. It counts if it rounds to `unit_price`, or if that is left out."
+        None,
+        description="The price as it was read. It counts if it rounds to `unit_price`, or if that is left out. A line that has "
+        "an exact price keeps it if `unit_price` comes back as it was read without this member; null drops it.",
     )
     price_overridden: Flag | None = Field(
         None,
