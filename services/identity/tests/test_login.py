@@ -30,7 +30,14 @@ async def test_a_password_gives_tokens_that_work_and_are_kept_by_no_cache(
     answer = await login.grant()
     assert answer.status == 200
     assert answer.headers["cache-control"] == "no-store"
-    assert answer.json.keys() == {"access_token", "token_type", "expires_in", "refresh_token"}
+    assert answer.json.keys() == {
+        "access_token",
+        "token_type",
+        "expires_in",
+        "refresh_token",
+        "refresh_expires_in",
+        "session_id",
+    }
     assert (answer.json["token_type"], answer.json["expires_in"]) == ("Bearer", 600)
     me = await login.anybody.as_token(answer.json["access_token"]).get("/api/v1/auth/me")
     assert (me.json["id"], me.json["email"], me.json["kind"]) == (founder["id"], founder["email"], "user")

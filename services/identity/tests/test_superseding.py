@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from crm_contracts.access import Claims
-from crm_identity.auth.sessions import spend
+from crm_identity.auth.sessions import From, spend
 from crm_kit import clock
 from crm_kit.access.directory import Revocation
 from crm_kit.process.runtime import Runtime
@@ -129,6 +129,6 @@ async def test_a_refresh_that_fails_spends_nothing(
 ) -> None:
     token = (await login.grant()).json["refresh_token"]
     async with runtime.db.connect(autocommit=False) as conn:
-        assert await spend(conn, token, clock.now()) is not None
+        assert await spend(conn, token, clock.now(), From("127.0.0.1")) is not None
         await conn.rollback()
     assert (await login.refresh(token)).status == 200

@@ -1,7 +1,9 @@
-"""The tables of the gateway: no business data, only those of the kit for callers and revocations."""
+"""The tables of the gateway: sessions of browsers, and those of the kit for callers and revocations. It has no business data."""
 
-from crm_kit.store.columns import service_metadata
+from crm_gateway.db import Base
+from crm_gateway.session import model
 from crm_kit.tables import add_kit_tables
 
-METADATA = service_metadata()
+_SESSIONS = model.BrowserSession
+METADATA = Base.metadata
 add_kit_tables(METADATA)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from crm_identity.auth.issue import Rights, access_token, hold_rights, key_ring, rights_of, rights_of_client
 from crm_identity.auth.lockout import ANYWHERE, count_failure, forget_failures, is_known, know, refuse_locked
 from crm_identity.auth.passwords import hash_password, is_outdated, is_password
-from crm_identity.auth.sessions import keep_password, open_session, spend
+from crm_identity.auth.sessions import From, Link, keep_password, open_session, spend
 from crm_identity.auth.throttle import account_here_key, account_key, address_key, client_key, take
 from crm_identity.settings import settings_of
 from crm_kit import clock
@@ -35,7 +35,7 @@ class Tokens:
 
     access_token: str
     expires_in: int
-    refresh_token: str | None = None
+    link: Link | None = None
 
 
 class Refused(DomainError):
@@ -64,15 +64,15 @@ def invalid_request(description: str) -> Refused:
     return Refused("invalid-request", "invalid_request", description)
 
 
-async def by_password(runtime: Runtime, address: str, username: str, password: str) -> Tokens:
+async def by_password(runtime: Runtime, whence: From, username: str, password: str) -> Tokens:
     """Log in.
 
     An unknown user, a disabled user and a wrong password cause the same answer, the same response time and the same
     lock-out.
     """
     settings = settings_of(runtime)
-    account, here = account_key(username), account_here_key(username, address)
-    limits = {here: settings.tokens_per_account, address_key(address): settings.tokens_per_address}
+    account, here = account_key(username), account_here_key(username, whence.address)
+    limits = {here: settings.tokens_per_account, address_key(whence.address): settings.tokens_per_address}
     async with runtime.db.autocommit() as conn:
         await take(conn, limits, clock.now())
         await refuse_locked(conn, here, clock.now())
@@ -99,20 +99,24 @@ async def by_password(runtime: Runtime, address: str, username: str, password: s
             await keep_password(conn, user_id, renewed, clock.now())
         await forget_failures(conn, here)
         await know(conn, here, clock.now())
-        refresh = await open_session(conn, user_id, clock.now(), timedelta(days=settings.session_days))
-        return await _issue(runtime, await rights_of(conn, user_id), refresh)
+        link = await open_session(conn, user_id, clock.now(), timedelta(days=settings.session_days), whence)
+        return await _issue(runtime, await rights_of(conn, user_id), link)
 
 
-async def by_refresh(runtime: Runtime, address: str, refresh_token: str) -> Tokens:
-    """Continue a session with the current rights. The refresh token can be used once; a second use ends the session."""
-    settings = settings_of(runtime)
-    async with runtime.db.autocommit() as conn:
-        await take(conn, {address_key(address): settings.tokens_per_address}, clock.now())
+async def by_refresh(runtime: Runtime, whence: From, refresh_token: str) -> Tokens:
+    """Continue a session with the current rights. The refresh token can be used once; a second use ends the session.
+
+    Only refused tokens count against the address. Hundreds of people behind one address refresh every few minutes, and nobody
+    guesses 256 random bits.
+    """
     async with runtime.db.begin() as conn:
         await hold_rights(conn)
-        spent = await spend(conn, refresh_token, clock.now())
-        tokens = None if spent is None else await _issue(runtime, await rights_of(conn, spent[0]), spent[1])
+        link = await spend(conn, refresh_token, clock.now(), whence)
+        tokens = None if link is None else await _issue(runtime, await rights_of(conn, link.user_id), link)
     if tokens is None:
+        limit = {address_key(whence.address): settings_of(runtime).tokens_per_address}
+        async with runtime.db.autocommit() as conn:
+            await take(conn, limit, clock.now())
         # Raised after the commit, so that the end of a stolen token's family is stored.
         raise invalid_grant("The refresh token is not valid, has expired or was used before; log in again.")
     return tokens
@@ -140,12 +144,12 @@ async def by_client(runtime: Runtime, address: str, client_id: str, secret: str)
         return await _issue(runtime, rights, None)
 
 
-async def _issue(runtime: Runtime, rights: Rights | None, refresh: str | None) -> Tokens:
+async def _issue(runtime: Runtime, rights: Rights | None, link: Link | None) -> Tokens:
     if rights is None:
         raise invalid_grant("The account is disabled.")
     seconds = settings_of(runtime).access_token_seconds
     key = await key_ring(runtime).signing()
-    return Tokens(access_token(key, rights, seconds), seconds, refresh)
+    return Tokens(access_token(key, rights, seconds), seconds, link)
 
 
 async def _credential(conn: AsyncConnection, username: str) -> tuple[UUID | None, str | None]:

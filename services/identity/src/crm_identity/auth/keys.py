@@ -1,26 +1,22 @@
 """The keys that sign access tokens: encrypted in the database, published as JWKs, rotated without an interruption."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 import orjson
-from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_kit import clock
+from crm_kit.access import sealing
+from crm_kit.access.sealing import WrongSecret
 from crm_kit.access.signing import SigningKey
 from crm_kit.errors import DomainError
 from crm_kit.signals.metrics import Readings, observed
 from crm_kit.store.database import Database
 
-NONCE_BYTES = 12
 INTRODUCTION = timedelta(minutes=2)
 """How long a new key is published before it signs, unless the settings say otherwise. By then every replica publishes
 it, and every service can fetch it as soon as it sees a token signed with it."""
@@ -30,26 +26,19 @@ RETIREMENT = timedelta(minutes=30)
 together."""
 
 
-class WrongSecret(RuntimeError):
-    """The stored keys were encrypted with another CRM_SECRET."""
-
-
-def _cipher(secret: str) -> AESGCM:
-    derived = HKDF(SHA256(), 32, salt=None, info=b"liaison signing keys").derive(secret.encode())
-    return AESGCM(derived)
+PURPOSE = "signing keys"
 
 
 def seal(key: SigningKey, secret: str) -> bytes:
     """Encrypt the private key with the secret. The ciphertext is bound to the id of the key."""
-    nonce = os.urandom(NONCE_BYTES)
-    return nonce + _cipher(secret).encrypt(nonce, key.private.private_bytes_raw(), key.kid.encode())
+    return sealing.seal(key.private.private_bytes_raw(), key.kid.encode(), secret, PURPOSE)
 
 
 def unseal(kid: str, sealed: bytes, secret: str) -> SigningKey:
     """Decrypt what ``seal`` returned. Raises ``WrongSecret``."""
     try:
-        raw = _cipher(secret).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], kid.encode())
-    except InvalidTag:
+        raw = sealing.unseal(sealed, kid.encode(), secret, PURPOSE)
+    except WrongSecret:
         raise WrongSecret(
             "CRM_SECRET has changed since the signing keys were stored: set the former one,"
             " or delete the rows of signing_key to end all sessions and start with a new key"

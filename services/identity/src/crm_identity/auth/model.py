@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Double, LargeBinary, String, Text
+from sqlalchemy import Double, Index, LargeBinary, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_identity.db import Base
@@ -38,6 +38,14 @@ class RefreshToken(Base):
     """
 
     __tablename__ = "refresh_token"
+    __table_args__ = (
+        Index(
+            "ix_refresh_token_live",
+            "user_id",
+            "family_id",
+            postgresql_where=text("spent_at is null and revoked_at is null"),
+        ),
+    )
 
     token_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     family_id: Mapped[UUID] = mapped_column(index=True)
@@ -46,6 +54,12 @@ class RefreshToken(Base):
     expires_at: Mapped[datetime] = mapped_column(index=True)
     spent_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    began_at: Mapped[datetime | None]
+    """When the session began; None for tokens of earlier releases."""
+    address: Mapped[str | None] = mapped_column(String(45))
+    """The network address of the last log-in or refresh."""
+    user_agent: Mapped[str | None] = mapped_column(String(256))
+    """The program of the last log-in or refresh, in its own words."""
 
 
 class SealedKey(Base):

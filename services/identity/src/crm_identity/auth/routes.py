@@ -20,7 +20,7 @@ from crm_identity.auth.grants import (
 )
 from crm_identity.auth.issue import key_ring
 from crm_identity.auth.schemas import KeySet, MeRead, PasswordChange, TokenRead
-from crm_identity.auth.sessions import end_session_of
+from crm_identity.auth.sessions import From, end_session_of
 from crm_identity.auth.throttle import address_key, take
 from crm_identity.settings import IdentitySettings, settings_of
 from crm_kit import clock
@@ -74,19 +74,21 @@ async def create_token(
     Each refresh token can be used once. If it is used twice, even at the same time, its whole session ends. After 10 failed
     log-ins under one name from one address within 15 minutes the name is locked there for 15 minutes, whether or not it is an
     account: 429 `account-locked` with Retry-After; a new password from an administrator unlocks it. Errors are problems with
-    `error` and `error_description`. At most 10 requests a minute for an account and 60 from an address: 429 with Retry-After.
+    `error` and `error_description`. At most 10 requests a minute for an account and 60 from an address, of which refreshes count
+    only if they are refused: 429 with Retry-After.
     """
     runtime: Runtime = request.app.state.runtime
     address = _address(request, settings_of(runtime))
+    whence = From(address, request.headers.get("user-agent"))
     match grant_type:
         case "password":
             if not username or not password:
                 raise invalid_request("The password grant takes username and password.")
-            tokens = await by_password(runtime, address, username, password)
+            tokens = await by_password(runtime, whence, username, password)
         case "refresh_token":
             if not refresh_token:
                 raise invalid_request("The refresh_token grant takes refresh_token.")
-            tokens = await by_refresh(runtime, address, refresh_token)
+            tokens = await by_refresh(runtime, whence, refresh_token)
         case "client_credentials":
             tokens = await by_client(runtime, address, *_client(request, client_id, client_secret))
         case None | "":
@@ -98,8 +100,15 @@ async def create_token(
 
 
 def _shown(tokens: Tokens) -> dict[str, Any]:
-    shown = {"access_token": tokens.access_token, "token_type": "Bearer", "expires_in": tokens.expires_in}
-    return shown if tokens.refresh_token is None else {**shown, "refresh_token": tokens.refresh_token}
+    shown: dict[str, Any] = {
+        "access_token": tokens.access_token,
+        "token_type": "Bearer",
+        "expires_in": tokens.expires_in,
+    }
+    if (link := tokens.link) is None:
+        return shown
+    left = max(0, int((link.expires_at - clock.now()).total_seconds()))
+    return {**shown, "refresh_token": link.token, "refresh_expires_in": left, "session_id": str(link.session_id)}
 
 
 def _client(request: Request, client_id: str | None, client_secret: str | None) -> tuple[str, str]:

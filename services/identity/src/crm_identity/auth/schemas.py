@@ -19,6 +19,12 @@ class TokenRead(BaseModel):
         None,
         description="Valid for one refresh, which returns the next one. API clients get none; they request a new token.",
     )
+    refresh_expires_in: int | None = Field(
+        None, description="Seconds until the session ends, however often it is refreshed. API clients get none."
+    )
+    session_id: UUID | None = Field(
+        None, description="Id of the session in `GET /auth/sessions`. API clients get none."
+    )
 
 
 class KeySet(BaseModel):
