@@ -14,8 +14,12 @@ from crm_kit.store.references import references_of
 from crm_kit.testing.databases import settings_for
 
 Document = dict[str, Any]
-PUBLIC = {"identity": {"create_token", "revoke_token", "list_keys"}, "activities": {"read_calendar"}}
-"""Operations without a token: get a token, revoke one, and read the keys that verify tokens."""
+PUBLIC = {
+    "identity": {"create_token", "revoke_token", "list_keys"},
+    "activities": {"read_calendar"},
+    "gateway": {"log_in", "get_session", "log_out"},
+}
+"""Operations without a token: get a token, revoke one, and read the keys that verify tokens; log in and out by cookie."""
 METHODS = ("get", "post", "put", "patch", "delete")
 
 

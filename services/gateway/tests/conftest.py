@@ -12,6 +12,7 @@ from crm_gateway.app import SERVICE
 from crm_gateway.main import app as gateway_app
 from crm_gateway.proxy import upstream as calling
 from crm_gateway.proxy.upstream import Upstreams
+from crm_gateway.session.keeping import Sessions
 from crm_gateway.settings import GatewaySettings
 from crm_kit.access.privileges import Principal
 from crm_kit.process.runtime import Service
@@ -44,6 +45,7 @@ class Gateway(Client):
     """A client of a gateway in this process, and the number of its calls to the services."""
 
     upstreams: Upstreams
+    sessions: Sessions
 
     async def calls(self, **expected: int) -> None:
         """Wait until exactly these numbers of calls are open, by service."""
@@ -81,6 +83,7 @@ async def start(database: ServiceDatabase, issuer: Issuer, http: aiohttp.ClientS
             url = await stack.enter_async_context(served(gateway))
             client = Gateway(http, url, issuer.token(caller or principal()))
             client.upstreams = gateway.state.upstreams
+            client.sessions = gateway.state.sessions
             return client
 
         yield start

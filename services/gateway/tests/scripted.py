@@ -42,6 +42,8 @@ class Scripted:
     """Status and JSON by path. An error is sent as a problem document."""
     silent: set[str] = field(default_factory=set)
     """Paths that never answer."""
+    refused_tokens: set[str] = field(default_factory=set)
+    """Authorizations that are answered with 401."""
     headers: dict[str, dict[str, str]] = field(default_factory=dict)
     """Headers of the last request, by path."""
 
@@ -54,6 +56,9 @@ class Scripted:
         async with self.changed:
             self.headers[path] = dict(request.headers)
             self.changed.notify_all()
+        if request.headers.get("authorization") in self.refused_tokens:
+            told = {"type": "/problems/token-superseded", "status": 401}
+            return JSONResponse(told, 401, media_type="application/problem+json")
         if path in self.silent:
             return await self._hang(request)
         if path in self.answers:

@@ -72,6 +72,7 @@ async def test_a_service_that_is_down_is_named_and_missing(start: Start, sales: 
             "/api/v1/meta/entities/{entity}",
             "/api/v1/meta/state-machines",
             "/api/v1/search",
+            "/api/v1/session",
             "/api/v1/customers/{customer_id}/360",
         )
     }

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, select, text
 from crm_contracts.access import Depth, DepthName, EntityPrivileges, Privilege, decode
 from crm_contracts.catalogue import all_entities
 from crm_contracts.rights import RIGHTS
-from crm_identity.auth.keys import KeyRing, WrongSecret, ensure_signing_key, forget_retired_keys, seal, unseal
+from crm_identity.auth.keys import KeyRing, ensure_signing_key, forget_retired_keys, seal, unseal
 from crm_identity.business_unit.model import ROOT_ID
 from crm_identity.rotate import rotate
 from crm_identity.security_role.domain import (
@@ -31,6 +31,7 @@ from crm_identity.seed import seed
 from crm_identity.settings import IdentitySettings
 from crm_identity.tables import METADATA
 from crm_kit import clock
+from crm_kit.access.sealing import WrongSecret
 from crm_kit.access.signing import SigningKey
 from crm_kit.errors import InvalidValue
 from crm_kit.process.runtime import Runtime

@@ -12,15 +12,17 @@ from crm_gateway.limits import Limiter
 from crm_gateway.proxy.breaker import Unavailable
 from crm_gateway.proxy.passthrough import Visit, pass_through
 from crm_gateway.proxy.upstream import Upstreams
-from crm_gateway.routes import PREFIX, is_public, route_of, upstream_of
+from crm_gateway.routes import PREFIX, SESSION, is_public, route_of, upstream_of
+from crm_gateway.session.cookies import Site
+from crm_gateway.session.granting import Whence
+from crm_gateway.session.keeping import SessionEnded, Sessions
 from crm_gateway.settings import GatewaySettings
 from crm_kit.access.tokens import TokenVerifier, bearer
-from crm_kit.errors import DomainError
-from crm_kit.http.failures import trace_id
+from crm_kit.http.failures import domain_error, trace_id
 from crm_kit.http.problems import problem
 from crm_kit.http.web import unforeseen
 from crm_kit.http.web_figures import ROUTE
-from crm_kit.network.addresses import client_address
+from crm_kit.network.addresses import client_address, is_one_of
 from crm_kit.process.runtime import Runtime
 
 Headers = list[tuple[bytes, bytes]]
@@ -52,10 +54,12 @@ class Edge:
                 return
             if await self._passed_on(headers, added, scope, receive, send):
                 return
-        except DomainError as error:
-            answer = problem(error, scope["path"], trace_id(scope["crm.cause"]))
         except Exception as error:  # noqa: BLE001 - the last answer to what nobody foresaw; it is logged there
-            answer = await unforeseen(Request(scope), error)
+            told = domain_error(error)
+            if told is None:
+                answer = await unforeseen(Request(scope), error)
+            else:
+                answer = problem(told, scope["path"], trace_id(scope["crm.cause"]))
         else:
             await self._app(scope, receive, _with_headers(send, added) if added else send)
             return
@@ -72,7 +76,7 @@ class Edge:
         scope[ROUTE] = route_of(path)
         address = self._address(scope)
         runtime: Runtime = scope["app"].state.runtime
-        caller = await self._admit(runtime.tokens, path, headers, address, added)
+        caller = await self._admit(runtime.tokens, headers, address, added, scope)
         if (owner := upstream_of(path)) is None:
             return False
         upstreams: Upstreams = scope["app"].state.upstreams
@@ -82,19 +86,37 @@ class Edge:
         cause = scope["crm.cause"]
         if cause.traceparent:
             added.append((b"traceparent", cause.traceparent.encode()))
-        await pass_through(upstream, self._settings, Visit(headers, address, caller, added), scope, receive, send)
+        await pass_through(
+            upstream,
+            self._settings,
+            Visit(headers, address, caller, added, scope.get("crm.renew")),
+            scope,
+            receive,
+            send,
+        )
         return True
 
     async def _admit(
-        self, tokens: TokenVerifier, path: str, headers: dict[bytes, bytes], address: str, added: Headers
+        self, tokens: TokenVerifier, headers: dict[bytes, bytes], address: str, added: Headers, scope: Scope
     ) -> Hashable:
-        """Return the caller: the principal, or the address where no token is needed. Raises 401 or 429.
+        """Return the caller: the principal, or the address where no token is needed. Raises 401, 403 or 429.
 
-        Verifying an unknown token takes time, so such requests are counted by address.
+        Verifying an unknown token takes time, so such requests are counted by address. A cookie counts where there is no token.
         """
+        path: str = scope["path"]
+        if path == SESSION:
+            self._count(address, added)
+            site = scope["crm.site"] = self._site(headers, scope)
+            site.refuse_others(scope["method"])
+            scope["crm.whence"] = _whence(headers, address, scope)
+            return address
         if is_public(path):
             self._count(address, added)
             return address
+        if b"cookie" in headers and b"authorization" not in headers:
+            site = self._site(headers, scope)
+            if (secret := site.secret) is not None:
+                return await self._admit_session(site, secret, headers, address, added, scope)
         token = bearer(headers.get(b"authorization", b"").decode("latin-1"))
         principal = tokens.cached(token)
         if principal is None:
@@ -104,6 +126,41 @@ class Edge:
             principal = await tokens.verify(token)
         self._count(principal.id, added)
         return principal.id
+
+    async def _admit_session(
+        self, site: Site, secret: str, headers: dict[bytes, bytes], address: str, added: Headers, scope: Scope
+    ) -> Hashable:
+        """Admit a request of a page, and give it the access token of its session."""
+        site.refuse_others(scope["method"])
+        sessions: Sessions = scope["app"].state.sessions
+        if not sessions.is_held(secret):
+            left = self._limiter.take(address)
+            if left < 0:
+                raise self._limiter.refusal(left)
+        whence = _whence(headers, address, scope)
+
+        async def renew() -> str:
+            try:
+                return (await sessions.renew(secret, held, whence)).access_token
+            except SessionEnded:
+                added.append((b"set-cookie", site.forget()))
+                raise
+
+        scope["crm.renew"] = renew
+        try:
+            held, principal = await sessions.caller(secret, whence)
+        except SessionEnded:
+            added.append((b"set-cookie", site.forget()))
+            raise
+        sent = (b"authorization", b"Bearer " + held.access_token.encode())
+        headers[sent[0]] = sent[1]
+        scope["headers"] = [*scope["headers"], sent]
+        self._count(principal.id, added)
+        return principal.id
+
+    def _site(self, headers: dict[bytes, bytes], scope: Scope) -> Site:
+        peer = scope["client"][0] if scope["client"] else "unknown"
+        return Site(self._settings, scope["scheme"], headers, by_proxy=is_one_of(peer, tuple(self._proxies)))
 
     def _count(self, caller: object, added: Headers) -> None:
         left = self._limiter.take(caller)
@@ -117,6 +174,11 @@ class Edge:
             return peer
         forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
         return client_address(peer, forwarded, self._proxies)
+
+
+def _whence(headers: dict[bytes, bytes], address: str, scope: Scope) -> Whence:
+    agent, language = (headers.get(name, b"").decode("latin-1") for name in (b"user-agent", b"accept-language"))
+    return Whence(address, agent, language, scope["crm.cause"])
 
 
 def _with_headers(send: Send, added: Sequence[tuple[bytes, bytes]]) -> Send:

@@ -1,15 +1,13 @@
 """The gateway."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 
 from crm_gateway.app import SERVICE
 from crm_gateway.consumers import CONSUMERS
 from crm_gateway.documents import docs, openapi, problems, schemas
 from crm_gateway.edge import edge
-from crm_gateway.proxy.upstream import open_upstreams
+from crm_gateway.opening import connections
+from crm_gateway.session import routes as session
 from crm_gateway.settings import GatewaySettings
 from crm_gateway.views import customer, entities, imports, search, state_machines
 from crm_kit.configuration.settings import Settings, read
@@ -23,25 +21,14 @@ def app(settings: Settings | None = None) -> FastAPI:
         settings = read(GatewaySettings)
     elif not isinstance(settings, GatewaySettings):
         settings = GatewaySettings.model_construct(**settings.model_dump())
-    views = [state_machines.router, entities.router, customer.router, imports.router, search.router]
+    views = [state_machines.router, entities.router, customer.router, imports.router, search.router, session.router]
     documents = [openapi.router, docs.router, schemas.router, problems.router]
     gateway = create_app(SERVICE, views, settings=settings, consumers=CONSUMERS, openapi_url=None)
-    for router in (_connections(settings), *documents):
+    for router in (connections(settings), *documents):
         gateway.include_router(router)
     # This stands before the middleware of the framework, which would cost each passing request time.
     gateway.middleware_stack = Context(edge(gateway.build_middleware_stack(), settings))
     return gateway
-
-
-def _connections(settings: GatewaySettings) -> APIRouter:
-    """Open the connections to the services for the lifetime of the app."""
-
-    @asynccontextmanager
-    async def lifespan(gateway: FastAPI) -> AsyncIterator[None]:
-        async with open_upstreams(settings) as gateway.state.upstreams:
-            yield
-
-    return APIRouter(lifespan=lifespan)
 
 
 def run() -> None:

@@ -28,7 +28,9 @@ UPSTREAM: Final[Mapping[str, str]] = OF_NO_ENTITY | {
 ATTACHMENTS: Final = f"{PREFIX}attachments"
 """Files are sent to this path, and read below it at `/content`."""
 
-PUBLIC: Final = frozenset({f"{PREFIX}auth/token", f"{PREFIX}auth/revoke", f"{PREFIX}auth/jwks"})
+SESSION: Final = f"{PREFIX}session"
+"""Where pages log in and out."""
+PUBLIC: Final = frozenset({f"{PREFIX}auth/token", f"{PREFIX}auth/revoke", f"{PREFIX}auth/jwks", SESSION})
 """Paths of the API that need no access token: they are how one gets, ends and verifies it."""
 SECRET: Final = f"{PREFIX}calendars/"
 """The beginning of paths that have a secret in place of an access token."""

@@ -47,12 +47,22 @@ _REQUEST: Final = {
             "token-expired": "An access token is valid for ten minutes. Get a new one with the refresh token.",
             "token-superseded": "Your rights, your password or the status of your account has changed since the token was issued."
             " Get a new one with the refresh token. If that is refused, log in again.",
+            "session-ended": "Nobody is logged in with this cookie, or no longer. Log in with `POST /api/v1/session`.",
         },
     ),
     "forbidden": ProblemType(
         403,
         "None of your security roles allows this, or none allows it for this record. `detail` names the privilege that you need."
         " Ask an administrator for a role that has it.",
+    ),
+    "cross-site-request": ProblemType(
+        403,
+        "Another site may have sent this request with the cookie of the person who is logged in. Pages of this site send"
+        " `Sec-Fetch-Site: same-origin` or their `Origin`, and `Crm-Csrf: 1` with requests that change something. Other programs"
+        " send an access token.",
+    ),
+    "encryption-required": ProblemType(
+        403, "The cookie of a session would pass a network in clear text. Log in over HTTPS, or from the same machine."
     ),
     "origin-not-allowed": ProblemType(
         403,

@@ -1,7 +1,7 @@
 """Pass a request through the gateway: streamed in both directions, unparsed, within its deadline."""
 
 import asyncio
-from collections.abc import Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,6 +32,8 @@ class Visit:
     """The caller whose share of the upstream's slots the request takes: the principal, or the address without a token."""
     answer_headers: Sequence[tuple[bytes, bytes]]
     """Headers that the gateway adds to the answer."""
+    renew: Callable[[], Awaitable[str]] | None = None
+    """Gets another access token for the session of a browser."""
 
 
 async def pass_through(
@@ -87,9 +89,14 @@ async def _exchange(
             hop = min(settings.hop_seconds, until - loop.time())
             headers = _headers(visit, scope, body, length)
             headers.append(("crm-deadline-ms", str(max(1, int((hop - MARGIN_SECONDS) * 1000)))))
-            answer = await upstream.open(
-                scope["method"], _target(scope), headers, body, seconds=hop, repeatable=_repeatable(scope, visit, body)
-            )
+            method, target, repeatable = scope["method"], _target(scope), _repeatable(scope, visit, body)
+            answer = await upstream.open(method, target, headers, body, seconds=hop, repeatable=repeatable)
+            if answer.status == 401 and visit.renew is not None and not isinstance(body, Upload):
+                # The service heard of a change of rights before the gateway. It has done nothing yet.
+                answer.close()
+                renewed = [pair for pair in headers if pair[0] != "authorization"]
+                renewed.append(("authorization", f"Bearer {await visit.renew()}"))
+                answer = await upstream.open(method, target, renewed, body, seconds=hop, repeatable=repeatable)
             await reply.relay(answer, _nothing)
 
 

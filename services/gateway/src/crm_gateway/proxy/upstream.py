@@ -167,21 +167,37 @@ class Upstream:
     ) -> UpstreamAnswer:
         """GET with the whole body, within ``seconds`` and the time of one hop. Otherwise 502, 503 or 504."""
         patience = self._patience if seconds is None else min(seconds, self._patience)
+        return await self._whole("GET", target, headers, None, patience, caller)
+
+    async def send(self, target: str, headers: list[tuple[str, str]], body: bytes, seconds: float) -> UpstreamAnswer:
+        """POST for the gateway itself, in the same way. It is never sent again: it may have taken effect."""
+        return await self._whole("POST", target, headers, body, seconds, None)
+
+    async def _whole(
+        self,
+        method: str,
+        target: str,
+        headers: list[tuple[str, str]],
+        body: bytes | None,
+        patience: float,
+        caller: Hashable,
+    ) -> UpstreamAnswer:
         until = asyncio.get_running_loop().time() + patience
         told = max(1, int((patience - MARGIN_SECONDS) * 1000))
         try:
             with self.calls.slot(caller):
                 sent = [*headers, ("crm-deadline-ms", str(told))]
-                async with await self.open("GET", target, sent, seconds=patience, repeatable=True) as answer:
+                opened = await self.open(method, target, sent, body, seconds=patience, repeatable=method == "GET")
+                async with opened as answer:
                     async with asyncio.timeout_at(until):
-                        body = await _read(answer)
+                        whole = await _read(answer)
         except ClientError as error:
             raise self._refusal(error) from error
         except TimeoutError as error:
             raise DeadlineExceeded(self.name) from error
-        if body is None:
+        if whole is None:
             raise DomainError("upstream-failed", f"The answer of the {self.name} service is too large.")
-        return UpstreamAnswer(answer.status, answer.headers, body)
+        return UpstreamAnswer(answer.status, answer.headers, whole)
 
     def _gone(self) -> None:
         """Count a certain failure."""

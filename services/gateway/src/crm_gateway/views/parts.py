@@ -10,27 +10,21 @@ from fastapi import Request
 from pydantic import AwareDatetime, BaseModel, Field
 
 from crm_gateway.proxy.breaker import Unavailable
-from crm_gateway.proxy.upstream import DeadlineExceeded, Upstream, UpstreamAnswer, Upstreams
+from crm_gateway.proxy.refusing import makes_no_sense, refusal
+from crm_gateway.proxy.upstream import DeadlineExceeded, Upstream, Upstreams
 from crm_gateway.routes import upstream_of
 from crm_kit import clock
 from crm_kit.errors import DomainError
 from crm_kit.http.deadlines import seconds_for
 from crm_kit.http.failures import trace_id
-from crm_kit.http.problems import (
-    MEDIA_TYPE,
-    Problem,
-    problem,
-    status_of,
-)
+from crm_kit.http.problems import Problem, problem
 from crm_kit.work.announcing import Cause
 from crm_kit.work.uow import UnitOfWork
-from crm_language.messages import Translated
 
 MARGIN_SECONDS: Final = 0.15
 """Time kept back from the caller's deadline to mark late parts and write the answer."""
 
 FORWARDED: Final = ("authorization", "crm-after", "accept-language", "user-agent")
-STANDARD: Final = frozenset(Problem.model_fields)
 
 
 class Part(BaseModel):
@@ -112,12 +106,12 @@ class Composer:
                 raise DeadlineExceeded(upstream.name)
             answer = await upstream.fetch(target, self._headers, left, self._caller)
             if answer.status != 200:
-                raise _refusal(upstream.name, answer)
+                raise refusal(upstream.name, answer)
             return Told(target, as_of, orjson.loads(answer.body))
         except DomainError as error:
             return Told(target, as_of, error=error)
         except orjson.JSONDecodeError:
-            return Told(target, as_of, error=_makes_no_sense(upstream.name, "no JSON"))
+            return Told(target, as_of, error=makes_no_sense(upstream.name, "no JSON"))
 
 
 def _with(told: Told, service: str, *members: str) -> Told:
@@ -125,22 +119,5 @@ def _with(told: Told, service: str, *members: str) -> Told:
         return told
     value = told.value
     if not (isinstance(value, dict) and value.keys() >= set(members) and isinstance(value["items"], list)):
-        return Told(told.target, told.as_of, error=_makes_no_sense(service, "no list"))
+        return Told(told.target, told.as_of, error=makes_no_sense(service, "no list"))
     return told
-
-
-def _refusal(service: str, answer: UpstreamAnswer) -> DomainError:
-    """Return the problem that a service answered. An answer that is no problem becomes our 502."""
-    try:
-        told = orjson.loads(answer.body) if answer.headers.get("content-type") == MEDIA_TYPE else {}
-    except orjson.JSONDecodeError:
-        told = {}
-    slug = str(told.get("type", "")).removeprefix("/problems/")
-    if answer.status == 500 or status_of(slug) != answer.status:
-        return _makes_no_sense(service, str(answer.status))
-    members = {name: value for name, value in told.items() if name not in STANDARD}
-    return DomainError(slug, Translated(told.get("detail", "")), members=members)
-
-
-def _makes_no_sense(service: str, what: str) -> DomainError:
-    return DomainError("upstream-failed", f"The service '{service}' answered {what}.")
