@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,8 @@ import pytest
 from sqlalchemy import text
 
 from crm_activities.inbound_mail import reading
+from crm_activities.inbound_mail.keeping import forget_sources
+from crm_activities.inbound_mail.settings import InboundSettings
 from crm_activities.inbound_mail.storing import Arrival, store
 from crm_activities.mail.receiving import Receipt, ReceivedMail, receive
 from crm_activities.mail.senders import Sender, Senders, server_of
@@ -279,3 +282,38 @@ async def test_operators_see_the_mail_as_it_arrived_and_staff_does_not(
     assert (await other.post(f"/api/v1/inbound-mails/{found['id']}/replay", {})).status == 403
     refused = await client.post(f"/api/v1/inbound-mails/{found['id']}/ignore", {})
     assert (refused.status, refused.json["allowed"]) == (409, ["replay"])
+
+
+async def test_bytes_go_with_their_email(arrive: Arrive, client: Client, rows: Rows) -> None:
+    await arrive(mail("Message-ID: <a@example.com>"))
+    await arrive(mail("Message-ID: <a@example.com>"), mailbox=SUPPORT)
+    await arrive(mail("Message-ID: <b@example.com>"))
+    first, second = sorted((await client.get("/api/v1/emails")).json["items"], key=lambda one: str(one["created_at"]))
+    assert len(await rows("select id from inbound_source")) == 3
+    answer = await client.delete(f"/api/v1/emails/{first['id']}")
+    assert answer.status == 204
+    [(source,)] = await rows("select id from inbound_source")
+    [(kept,)] = await rows("select email_id from inbound_mail where source = $1", source)
+    assert str(kept) == second["id"]
+    gone = (await client.get("/api/v1/inbound-mails?sort=created_at")).json["items"][0]
+    for refused in (
+        await client.get(f"/api/v1/inbound-mails/{gone['id']}/source"),
+        await client.post(f"/api/v1/inbound-mails/{gone['id']}/replay", headers={"if-match": "*"}),
+    ):
+        assert (refused.status, refused.problem) == (409, "source-deleted")
+
+
+async def test_bytes_are_kept_for_some_days_and_those_of_unread_mails_for_good(
+    arrive: Arrive, runtime: Runtime, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await arrive(mail("Message-ID: <a@example.com>"))
+    async with runtime.db.begin() as conn:
+        await store(conn, runtime, [Arrival([SALES], mail("Message-ID: <b@example.com>"), clock.now())])
+    settings = InboundSettings.model_validate({"CRM_MAIL_SOURCE_DAYS": 30})
+    later = clock.now() + timedelta(days=30, seconds=1)
+    async with runtime.db.begin() as conn:
+        assert await forget_sources(conn, settings, later - timedelta(seconds=2)) == 0
+        assert await forget_sources(conn, InboundSettings.model_validate({"CRM_MAIL_SOURCE_DAYS": 0}), later) == 0
+        assert await forget_sources(conn, settings, later) == 1
+    waiting = await rows("select m.status from inbound_mail m join inbound_source s on s.id = m.source")
+    assert waiting == [("pending",)]

@@ -17,9 +17,11 @@ from crm_activities.files.stored import due_files, sweep
 from crm_activities.handover import HANDOVER
 from crm_activities.importers import IMPORTERS
 from crm_activities.inbound_mail.inlet import Inlet
+from crm_activities.inbound_mail.keeping import forget_sources
 from crm_activities.inbound_mail.polling import Polling
 from crm_activities.inbound_mail.reading import pending_mails, read_inbound
 from crm_activities.inbound_mail.settings import check_settings
+from crm_activities.inbound_mail.settings import own_settings as inbound_settings
 from crm_activities.mail.automatic import forget_old_answers
 from crm_activities.mail.senders import check_senders
 from crm_activities.mail.sending import MailLoop
@@ -56,6 +58,11 @@ TIMERS.due("activity rules", due_runs)(run_rule)
 @TIMERS.every("forget runs of rules", seconds=3600)
 async def _forget_runs(conn: AsyncConnection) -> int:
     return await forget_runs(conn, clock.now())
+
+
+@TIMERS.every("forget sources of mails", seconds=3600)
+async def _forget_sources(conn: AsyncConnection) -> int:
+    return await forget_sources(conn, inbound_settings(), clock.now())
 
 
 TIMERS.every("answered senders", seconds=3600)(forget_old_answers)

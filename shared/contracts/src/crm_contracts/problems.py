@@ -179,6 +179,8 @@ _IDENTITY: Final = {
         {
             "owns-records": "The user, team or API client owns records. The problem says how many in each service. Name their new"
             " owner with `transfer_to`, or disable the user.",
+            "source-deleted": "The mail as it arrived is no longer kept, because its e-mail was deleted, or because the days of"
+            " `CRM_MAIL_SOURCE_DAYS` have passed since it arrived.",
             "being-removed": "The records of this user, team or API client are moving to another owner, and then it is deleted."
             " The problem links the removal. Wait until it has ended.",
         },

@@ -9,6 +9,7 @@ from crm_activities.activity.schemas import Reschedule, Snooze
 from crm_activities.email.domain import require_confirmation, require_recipient
 from crm_activities.email.model import Email
 from crm_activities.email.schemas import EmailComplete, EmailCreate, EmailSend, EmailUpdate
+from crm_activities.inbound_mail.keeping import erase_sources
 from crm_activities.mail.bodies import Body, body_of, keep_body, read_body
 from crm_activities.mail.ids import answers, chain, new_message_id
 from crm_activities.mail.outgoing import queue_mail
@@ -160,5 +161,6 @@ async def assign_email(uow: UnitOfWork, email_id: UUID, body: Assignment) -> Ema
 
 
 async def delete_email(uow: UnitOfWork, email_id: UUID) -> None:
-    """Delete a mail of any status, with its body. One that waits to be sent is not sent."""
+    """Delete a mail of any status, with its body and what it was read from. One that waits to be sent is not sent."""
     uow.remove(await uow.get(Email, email_id, Privilege.DELETE), EmailDeleted)
+    await erase_sources(await uow.connection(), email_id)

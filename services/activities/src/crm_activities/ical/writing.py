@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo
-
-from icalendar import Calendar, Event
 
 from crm_activities.ical.zones import UTC as NAMES_OF_UTC
 from crm_activities.ical.zones import definitions
+
+if TYPE_CHECKING:
+    from icalendar import Event
 
 PRODUCT: Final = "-//Liaison//Activities//EN"
 STATUS: Final = {"tentative": "TENTATIVE", "canceled": "CANCELLED"}
@@ -17,6 +18,9 @@ BUSY: Final = {"free": "FREE", "tentative": "TENTATIVE", "out_of_office": "OOF"}
 
 def calendar_of(rows: Iterable[Mapping[str, Any]], name: str) -> bytes:
     """Return a calendar of appointments, given as rows of their table, in the order of the rows."""
+    # Imported here, as heavy libraries are: a process that has nothing to do with calendars does without them.
+    from icalendar import Calendar
+
     calendar, zones, events = Calendar(), set(), []
     for row in rows:
         events.append(event_of(row))
@@ -29,11 +33,13 @@ def calendar_of(rows: Iterable[Mapping[str, Any]], name: str) -> bytes:
     return bytes(calendar.to_ical())
 
 
-def event_of(row: Mapping[str, Any]) -> Event:
+def event_of(row: Mapping[str, Any]) -> "Event":
     """Return one appointment. Its times depend on no reader: instants have their zone, and whole days are dates.
 
     DTEND is the day after the last one (§3.6.1).
     """
+    from icalendar import Event
+
     event, canceled = Event(), row["status"] == "canceled"
     event.add("uid", uid_of_row(row))
     event.add("dtstamp", _second(row["modified_at"]))

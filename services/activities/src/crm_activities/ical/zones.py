@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from datetime import date
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from icalendar import Timezone
+if TYPE_CHECKING:
+    from icalendar import Timezone
 
 FIRST: Final = date(1970, 1, 1)
 LAST: Final = date(2040, 1, 1)
@@ -14,11 +15,13 @@ UTC: Final = frozenset({"UTC", "Etc/UTC", "Etc/UCT", "UCT", "Zulu", "Etc/Zulu", 
 
 
 @lru_cache(maxsize=600)
-def definition_of(zone: str) -> Timezone:
+def definition_of(zone: str) -> "Timezone":
     """Return the definition of an IANA zone: its changes of clocks from 1970 to 2040."""
+    from icalendar import Timezone
+
     return Timezone.from_tzid(zone, first_date=FIRST, last_date=LAST)
 
 
-def definitions(zones: Iterable[str]) -> list[Timezone]:
+def definitions(zones: Iterable[str]) -> "list[Timezone]":
     """Return the definitions of zones, each once and in the order of their names. UTC needs none."""
     return [definition_of(zone) for zone in sorted(set(zones) - UTC)]

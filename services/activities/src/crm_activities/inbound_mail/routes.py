@@ -57,7 +57,10 @@ async def get_inbound_mail(mail_id: UUID, request: Request, uow: Uow) -> Respons
     },
 )
 async def get_inbound_mail_source(mail_id: UUID, uow: Uow) -> Response:
-    """The mail as it arrived (RFC 5322), as a file. It may contain anything, so that no browser shows it."""
+    """The mail as it arrived (RFC 5322), as a file. It may contain anything, so that no browser shows it.
+
+    409 `source-deleted` once the e-mail was deleted, or `CRM_MAIL_SOURCE_DAYS` (90) after it was read or ignored.
+    """
     return Response(
         await commands.source_of(uow, mail_id), media_type="application/octet-stream", headers=SOURCE_HEADERS
     )
@@ -72,11 +75,14 @@ async def list_inbound_mail_history(mail_id: UUID, request: Request, uow: Uow) -
 
 @router.post("/{mail_id}/replay", response_model=InboundMailView, operation_id="replay_inbound_mail")
 async def replay_inbound_mail(mail_id: UUID, uow: Uow) -> Response:
-    """Read the mail again, such as after an update that reads more. An e-mail that it became is not doubled."""
+    """Read the mail again, such as after an update that reads more. An e-mail that it became is not doubled.
+
+    409 `source-deleted` when the mail as it arrived is no longer kept.
+    """
     return await one(uow, await commands.replay_mail(uow, mail_id))
 
 
 @router.post("/{mail_id}/ignore", response_model=InboundMailView, operation_id="ignore_inbound_mail")
 async def ignore_inbound_mail(mail_id: UUID, uow: Uow) -> Response:
-    """Leave a mail alone that cannot be read, or that waits. Its bytes are kept, and `replay` takes it up again."""
+    """Leave a mail alone that cannot be read, or that waits. Its bytes are kept for a time, and `replay` takes it up again."""
     return await one(uow, await commands.ignore_mail(uow, mail_id))

@@ -109,6 +109,14 @@ class InboundSettings(EnvironmentSettings):
         validation_alias="CRM_MAIL_MAX_BYTES",
         description="Most bytes of an incoming mail. Of a larger one in a mailbox only the head is taken; SMTP refuses it.",
     )
+    source_days: int = Field(
+        90,
+        ge=0,
+        le=36500,
+        validation_alias="CRM_MAIL_SOURCE_DAYS",
+        description="Days for which the bytes of a mail that was read or ignored are kept; 0 keeps them. Deleting the e-mail"
+        " deletes them at once.",
+    )
     inlet_host: str = Field(
         "127.0.0.1",
         validation_alias="CRM_SMTP_HOST",

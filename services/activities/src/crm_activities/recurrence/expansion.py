@@ -11,8 +11,6 @@ from itertools import islice
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from dateutil.rrule import rrulestr
-
 from crm_activities.recurrence.rule import Rule, allows, refused
 
 _LOOKED_AT: Final = {"MONTHLY": 48, "YEARLY": 8}
@@ -38,6 +36,8 @@ class Recurrence:
 
     def _locals(self, end: datetime) -> Iterator[datetime]:
         """Yield the local times of the rule up to one, also those that do not exist."""
+        from dateutil.rrule import rrulestr  # processes that expand no series do without it
+
         source = rrulestr(self.rule.endless, dtstart=self.start, ignoretz=True)
         for local in source:
             if local > end:
