@@ -130,6 +130,15 @@ async def test_a_survivor_takes_no_amount_in_another_currency_than_its_price_lis
     assert (kept["price_list_id"], kept["estimated_value"]) == (retail["id"], None)
 
 
+async def test_a_deal_without_lines_has_its_value_in_the_currency_of_its_price_list(sales: Sales) -> None:
+    await sales.make("exchange-rates", currency="USD", rate="0.5", valid_from="2020-01-01")
+    deal = await sales.make("opportunities", name="Fleet", price_list_id=(await make_price_list(sales))["id"])
+    dollars = {"amount": "10.00", "currency": "USD"}
+    answer = await sales.try_patch("opportunities", deal, estimated_value=dollars)
+    assert (answer.status, answer.problem) == (422, "currency-mismatch")
+    assert answer.json["errors"][0]["pointer"] == "/estimated_value"
+
+
 @pytest.mark.parametrize("end", ["win", "lose"])
 async def test_closed_deals_are_not_merged(sales: Sales, end: str) -> None:
     closed, is_open = await two(sales, {"customer": await make_customer(sales), "estimated_value": euros("1.00")})

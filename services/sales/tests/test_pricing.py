@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crm_contracts.money import Money, MoneyError, exponent
-from crm_contracts.unit_price import MORE_DECIMALS, UnitPrice, chosen
+from crm_contracts.unit_price import MORE_DECIMALS, UnitPrice, as_shown, both, chosen
 from crm_kit.errors import InvalidValue
 from crm_sales.pricing.domain import LinePrice, LineTerms, VolumeBreak, price_line, totals, volume_discount
 
@@ -158,6 +158,18 @@ def test_of_two_prices_that_are_sent_back_the_one_that_was_changed_counts() -> N
         other,
         other,
     )
+
+
+@given(currency=CURRENCIES, data=st.data())
+def test_a_client_that_knows_rounded_prices_only_changes_a_price_only_to_another_one(
+    currency: str, data: st.DataObject
+) -> None:
+    present = data.draw(price_of_unit(currency, 10))
+    shown, fine = both(present)
+    back, sent = UnitPrice.of(shown), data.draw(price_of_unit(currency, 10))
+    assert as_shown(back, fine) == fine, "it was sent back as it was read"
+    assert as_shown(sent, fine) == (fine if sent == back else None)
+    assert (as_shown(None, fine), as_shown(back, shown)) == (None, None)
 
 
 def test_a_discount_by_amount_is_never_more_than_the_price() -> None:

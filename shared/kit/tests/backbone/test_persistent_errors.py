@@ -127,6 +127,30 @@ async def test_a_timer_whose_rows_all_fail_rests_and_the_others_go_on(
     assert (attempts, others) == (timers.FAILURES_A_ROUND, 20)
 
 
+async def test_a_timer_whose_rows_fail_slowly_rests_after_as_many_failures_in_many_turns(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timers, "MOST_FAILING", 5)
+    monkeypatch.setattr(timers, "TURN_SECONDS", 0.0)
+    await make_things(runtime, 20)
+    found, attempts = Timers(), 0
+
+    @found.due("all fail", undone)
+    async def fail(*_: object) -> None:
+        nonlocal attempts
+        attempts += 1
+        raise LookupError("never")
+
+    loop, [timer] = TimerLoop(found, runtime), found.timers
+    with structlog.testing.capture_logs():
+        # A turn of no length handles one row.
+        for turn in range(timers.FAILURES_A_ROUND):
+            await loop._in_turn(timer)
+            assert attempts == turn + 1
+        await loop._in_turn(timer)
+    assert attempts == timers.FAILURES_A_ROUND
+
+
 async def test_a_chore_that_fails_keeps_no_other_from_its_turn(runtime: Runtime) -> None:
     found, done = Timers(), asyncio.Event()
     attempts = 0

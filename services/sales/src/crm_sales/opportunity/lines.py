@@ -5,6 +5,7 @@ from collections.abc import Set
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.opportunity.model import Opportunity
 from crm_sales.opportunity.schemas import OpportunityLines
+from crm_sales.price_list.model import PriceList
 from crm_sales.pricing.domain import require_currency
 from crm_sales.pricing.lines import as_inputs, currency_of, price_lines, price_list_of, require_currency_of
 
@@ -28,7 +29,11 @@ async def price_deal(uow: UnitOfWork, deal: Opportunity, body: OpportunityLines,
         deal.keep_lines(
             await price_lines(uow, wanted, price_list_id=deal.price_list_id, currency=currency, kept=before)
         )
-    elif deal.currency_of_lines is not None and deal.estimated_value is not None:
-        require_currency(deal.estimated_value, deal.currency_of_lines, "/estimated_value")
+    elif deal.estimated_value is not None:
+        if deal.currency_of_lines is not None:
+            require_currency(deal.estimated_value, deal.currency_of_lines, "/estimated_value")
+        elif "estimated_value" in given and deal.price_list_id is not None:
+            price_list = await uow.load(PriceList, deal.price_list_id)
+            require_currency_of(price_list, deal.estimated_value.currency, "/estimated_value")
     if given & (PRICING | {"estimated_value_source"}):
         deal.add_up()

@@ -43,7 +43,8 @@ RETRY_SECONDS = (10.0, 60.0, 600.0, 3600.0)
 MOST_FAILING = 1000
 """The most rows that one process keeps in back-off. If there are more, the oldest are tried again early."""
 FAILURES_A_ROUND = 50
-"""Failures in one round after which the whole timer pauses, because otherwise rows would fail again and again."""
+"""Failures in one round after which the whole timer pauses, because otherwise rows would fail again and again. A round lasts
+until no row is due, or until at least half of the rows of a turn succeed. It may have many turns, as slow rows need."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 TURN_SECONDS = 1.0
 """How long one timer handles rows before the others of the process have their turn. A handler may take longer with its row."""
@@ -97,6 +98,8 @@ class TimerLoop:
         self._chores = ChoreLoop(timers.chores, runtime.db)
         self._pauses = {timer.name: Backoff(FIRST_PAUSE, LONGEST_PAUSE) for timer in timers.timers}
         self._resting_until: dict[str, float] = {}
+        self._failed: dict[str, int] = {}
+        """Failures of each timer in the turns of its round that have ended."""
         self._stopping = asyncio.Event()
         self._more = False
         """Whether the turn of a timer has ended while rows may be due."""
@@ -155,15 +158,17 @@ class TimerLoop:
         if self._rests(timer):
             return 0
         fired = failed = 0
+        before = self._failed.pop(timer.name, 0)
         ends = clock.monotonic() + seconds
         while not self._stopping.is_set() and (worked := await self._fire_one(timer)) is not None:
             fired += 1
             failed += not worked
-            if failed >= FAILURES_A_ROUND:
+            if before + failed >= FAILURES_A_ROUND:
                 self._resting_until[timer.name] = clock.monotonic() + self._pauses[timer.name].next()
                 return fired
             if clock.monotonic() >= ends:
                 self._more = True
+                self._failed[timer.name] = before + failed if 2 * failed > fired else 0
                 return fired
         self._pauses[timer.name].reset()
         return fired

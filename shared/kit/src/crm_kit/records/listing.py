@@ -465,15 +465,15 @@ def _scope(
     parameters: Parameters,
 ) -> bytes:
     """Return a hash of the list, the caller, the sort order and the filter, to which cursors are bound."""
-    parts = [
-        listing.entity.entity(),
-        str(uow.principal.id),
-        order.name,
-        order.sql,
-        *conditions,
-        *map(repr, parameters.values),
-    ]
-    return hashlib.sha256("\0".join(parts).encode()).digest()
+    given = [*conditions, *map(repr, parameters.values)]
+    return scope_of(listing.entity.entity(), str(uow.principal.id), order, given)
+
+
+def scope_of(entity: str, caller: str, order: Order | NameOrder, given: Sequence[str]) -> bytes:
+    """Return the hash of what a cursor is bound to. It stays the same from release to release, or clients lose their place."""
+    # The SQL of an order by column names the column. That of an order by the name of another record does not name the record.
+    ordered = [order.name, order.sql] if isinstance(order, NameOrder) else [order.sql]
+    return hashlib.sha256("\0".join([entity, caller, *ordered, *given]).encode()).digest()
 
 
 def cursors_of(uow: UnitOfWork) -> Cursors:
