@@ -1,6 +1,7 @@
 """The migrations of every service, compared with its classes."""
 
 import asyncio
+from importlib import import_module
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -58,6 +59,28 @@ async def test_migrating_again_and_together_changes_nothing(databases: Databases
     db = Database(url, pool_size=1, application_name="test")
     async with db.begin() as conn:
         assert await revision_of(conn) == head_of(service.migrations)
+    await db.dispose()
+    databases.drop(url)
+
+
+async def test_checks_of_large_tables_are_validated_before_the_migration(databases: Databases) -> None:
+    """As the release before leaves the tables, with an attempt that ended before it validated the last constraint."""
+    service = service_of("crm_sales")
+    tax_rules = import_module("crm_sales.migrations.versions.0030_tax_rules")
+    url = databases.create("checked_ahead")
+    await asyncio.to_thread(migrate, service.migrations, url, service.metadata)
+    db = Database(url, pool_size=1, application_name="test")
+    async with db.autocommit() as conn:
+        for table in tax_rules.TABLES:
+            await conn.exec_driver_sql(f"alter table public.{table} drop tax_rounding, drop header_discount")
+        await tax_rules.ahead(conn)
+        last = tax_rules.STEPS[-1]
+        await conn.exec_driver_sql(f"alter table public.{last.table} drop constraint {last.name}")
+        await conn.exec_driver_sql(f"{last._add} not valid")
+        await tax_rules.ahead(conn)
+        assert await conn.run_sync(differences, service) == []
+        assert (await conn.exec_driver_sql("select conname from pg_constraint where not convalidated")).all() == []
+        assert await standing_differences(conn, service) == []
     await db.dispose()
     databases.drop(url)
 

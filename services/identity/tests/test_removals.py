@@ -120,9 +120,11 @@ async def test_a_removal_is_canceled_before_its_end(
     await answers(begun.json, only=True, sales=("moving", 500, 200))
     place = begun.headers["location"]
     staff = client_for(principal(user="44444", principal_removal="04000", lead="44440"))
+    assert [(await one.get(place)).json["allowed_actions"] for one in (client, staff)] == [["cancel"], []]
     assert (await staff.post(f"{place}/cancel")).problem == "forbidden"
     ended = await client.post(f"{place}/cancel")
     assert (ended.status, ended.json["status"], ended.json["reason"]) == (200, "refused", "canceled")
+    assert ended.json["allowed_actions"] == []
     assert [part["moved"] for part in ended.json["services"]] == [0, 0, 200, 0]
     # What services tell later changes nothing, and the user can work again.
     await answers(begun.json, **dict.fromkeys(SERVICES, ("completed", 1, 1)))

@@ -41,7 +41,7 @@ def run(names: list[str], pytest_arguments: list[str]) -> int:
 
 
 def _get(program: str, debian: tuple[str, ...]) -> None:
-    """Provide a server for its tests. If it is not available, they are left out, and the report of the tests says so."""
+    """Provide a server for its tests. Without PgBouncer they are left out, and the report says so. Without Dovecot they fail."""
     if shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin") or not packages.can_install():
         return
     try:

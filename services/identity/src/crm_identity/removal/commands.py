@@ -12,12 +12,13 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from crm_contracts.access import Depth, Privilege
-from crm_contracts.catalogue import all_entities, entity_named
+from crm_contracts.access import Privilege
+from crm_contracts.catalogue import entity_named
 from crm_contracts.identity import PrincipalRemovalCreated, PrincipalRemovalRefused
-from crm_identity.removal.domain import CANCELED, OPEN, SUPERSEDED, asked, is_stuck
+from crm_identity.removal.domain import OPEN, SUPERSEDED, asked, is_stuck
 from crm_identity.removal.model import PrincipalRemoval
-from crm_kit.errors import DomainError, Forbidden, IllegalTransition, InvalidValue
+from crm_identity.removal.rights import deletes, not_assignable
+from crm_kit.errors import DomainError, Forbidden, InvalidValue
 from crm_kit.work.outbox import WAKE_CHANNEL
 from crm_kit.work.uow import UnitOfWork, system_principal
 
@@ -84,13 +85,11 @@ async def cancel_removal(uow: UnitOfWork, removal_id: UUID) -> PrincipalRemoval:
     the removal has ended.
     """
     known = await uow.read(PrincipalRemoval, removal_id)
-    uow.principal.require("api_client" if known.principal_type == "client" else known.principal_type, Privilege.DELETE)
+    uow.principal.require(deletes(known.principal_type), Privilege.DELETE)
     _require_assign(uow)
     system = await _as_service(uow)
     removal = await system.load(PrincipalRemoval, removal_id)
-    if removal.status not in OPEN:
-        raise IllegalTransition("cancel", removal.status, removal.status_reason, [])
-    removal.refuse(CANCELED)
+    removal.cancel()
     system.emit(removal, PrincipalRemovalRefused)
     await system.flush()
     uow.wakes(WAKE_CHANNEL)
@@ -143,9 +142,8 @@ def _word(removal: PrincipalRemoval) -> str:
 
 
 def _require_assign(uow: UnitOfWork) -> None:
-    for entity in all_entities():
-        if entity.owned and uow.principal.depth(entity.name, Privilege.ASSIGN) is not Depth.ORGANIZATION:
-            raise Forbidden(Privilege.ASSIGN.value, entity.name, everywhere=True)
+    if (entity := not_assignable(uow.principal.depth)) is not None:
+        raise Forbidden(Privilege.ASSIGN.value, entity, everywhere=True)
 
 
 async def _require_recipient(uow: UnitOfWork, principal_id: UUID, recipient_id: UUID) -> tuple[str, UUID]:

@@ -10,14 +10,14 @@ from crm_kit.lifecycle import Lifecycle
 
 LIFECYCLE = Lifecycle(
     "counting/counting",
-    {},
+    {"cancel": ({"counting/counting", "moving/moving"}, "refused/refused")},
     by_others={
         "transfer": ({"counting/counting"}, "moving/moving"),
         "refuse": ({"counting/counting", "moving/moving"}, "refused/refused"),
         "complete": ({"counting/counting", "moving/moving"}, "completed/completed"),
     },
 )
-"""A removal has no commands of its own: the DELETE of a principal begins it, and the answers of services end it."""
+"""The DELETE of a principal begins a removal. The answers of services end it, unless a person cancels it before."""
 
 OPEN = frozenset({RemovalStatus.COUNTING, RemovalStatus.MOVING})
 """States in which services have not yet answered."""

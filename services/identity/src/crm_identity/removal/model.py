@@ -1,5 +1,6 @@
 """Removals: deletions of users, teams and API clients, with their progress in the services that own records."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -9,8 +10,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.removals import PrincipalRemovalRecord
 from crm_identity.db import Base
-from crm_identity.removal.domain import LIFECYCLE
-from crm_kit.store.record import Record, Stateful
+from crm_identity.removal.domain import CANCELED, LIFECYCLE
+from crm_identity.removal.rights import may_cancel
+from crm_kit.store.record import DepthOf, Record, Stateful
 
 
 class PrincipalRemoval(Record, Stateful, Base):
@@ -49,6 +51,16 @@ class PrincipalRemoval(Record, Stateful, Base):
         """End it; the principal stays."""
         self.follow("refuse")
         self.reason = reason
+
+    def cancel(self) -> None:
+        """End it before the deletion; the principal stays. 409 ``illegal-transition`` if it has ended."""
+        self.move("cancel")
+        self.reason = CANCELED
+
+    @classmethod
+    def may_be_moved(cls, depth: DepthOf, values: Mapping[str, Any], *, writes: bool) -> bool:
+        """Whoever may delete the principal may cancel that. No role grants writing removals."""
+        return may_cancel(depth, values["principal_type"])
 
     def complete(self) -> None:
         """End it; the principal is deleted."""

@@ -9,5 +9,5 @@ class PrincipalRemovalRead(PrincipalRemovalRecord):
     """A removal as you may see it."""
 
     allowed_actions: list[str] = Field(
-        description="Always empty: a removal ends by itself. Until then it can be canceled."
+        description="`cancel` while the removal has not ended, if you have the privileges of the deletion; otherwise empty."
     )

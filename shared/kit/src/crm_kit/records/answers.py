@@ -70,7 +70,7 @@ class Allowed:
     """The actions that the caller may perform on records of one entity, besides edits of fields."""
 
     def __init__(self, uow: UnitOfWork, entity: type[Record]) -> None:
-        self._entity = entity
+        self._entity, self._depth = entity, uow.principal.depth
         self._writes, self._assigns, self._deletes = (
             uow.reach(entity, privilege) for privilege in (Privilege.WRITE, Privilege.ASSIGN, Privilege.DELETE)
         )
@@ -79,7 +79,9 @@ class Allowed:
         """Return the actions that are possible in the record's state and for which the caller has the privileges."""
         entity, owner, unit = self._entity, values.get("owner_id"), values.get("business_unit_id")
         writes = self._writes.covers(owner, unit)
-        actions = entity.moves_from(values) if writes and issubclass(entity, Stateful) else []
+        actions: list[str] = []
+        if issubclass(entity, Stateful) and entity.may_be_moved(self._depth, values, writes=writes):
+            actions = entity.moves_from(values)
         if owner is not None and self._assigns.covers(owner, unit):
             actions = [*actions, "assign"]
         if (

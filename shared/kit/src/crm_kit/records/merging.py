@@ -23,8 +23,8 @@ class Merge(BaseModel):
     into: UUID = Field(description="The survivor: another record of the same kind, one that you may write.")
     fill_empty: Flag = Field(
         False,
-        description="Let the survivor also take over the values that it lacks: those of its fields that are null, false or"
-        " an empty list.",
+        description="Let the survivor also take over the values that it lacks: those of its fields that are null, false or an "
+        "empty list. Lines of a deal come with their price list. A first name is not combined with another last name.",
     )
 
 

@@ -20,6 +20,7 @@ COLUMNS: Final = """
 select coalesce(array_agg(attname::text), '{}') from pg_attribute
 where attrelid = to_regclass($1::text) and attnum > 0 and not attisdropped
 """
+_VALID = "select convalidated from pg_constraint where conrelid = to_regclass($1::text) and conname = $2"
 _STANDS = "select indisvalid from pg_index where indexrelid = to_regclass($1::text)"
 
 
@@ -56,6 +57,49 @@ class NewColumn:
             quoted = self.comment.replace("'", "''")
             statements.append(f"comment on column public.{self.table}.{self.name} is '{quoted}'")
         return statements
+
+
+@dataclass(frozen=True, slots=True)
+class NewCheck:
+    """A new CHECK of a table that may be large. It is validated in a statement of its own, which holds up no writer."""
+
+    name: str
+    table: str
+    columns: tuple[str, ...]
+    condition: str
+
+    async def make(self, conn: AsyncConnection) -> None:
+        """Add and validate the constraint if the table has its columns. Users wait for at most half a second at a time.
+
+        Raises IntegrityError if a row contradicts it. The constraint then stays, and holds for new rows only.
+        """
+        if not set(self.columns) <= await columns_of(conn, self.table):
+            return
+        valid = (await conn.exec_driver_sql(_VALID, self._names)).scalar_one_or_none()
+        if valid is None:
+            await patiently(conn, f"{self._add} not valid")
+        if not valid:
+            await conn.exec_driver_sql(self._validate)
+
+    def within(self) -> None:
+        """Add or validate the constraint if that is missing. Call it in a revision."""
+        valid = op.get_bind().exec_driver_sql(_VALID, self._names).scalar_one_or_none()
+        if valid is None:
+            op.execute(self._add)
+        elif not valid:
+            op.execute(self._validate)
+
+    @property
+    def _names(self) -> tuple[str, str]:
+        return f"public.{self.table}", self.name
+
+    @property
+    def _add(self) -> str:
+        return f"alter table public.{self.table} add constraint {self.name} check ({self.condition})"
+
+    @property
+    def _validate(self) -> str:
+        return f"alter table public.{self.table} validate constraint {self.name}"
 
 
 @dataclass(frozen=True, slots=True)

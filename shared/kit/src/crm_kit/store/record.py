@@ -1,7 +1,7 @@
 """The common parts of records: id, version, owner, status, and the survivor of a merge."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Self
 from uuid import UUID
@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from sqlalchemy import String
 from sqlalchemy.orm import Mapped, mapped_column, registry
 
+from crm_contracts.access import Depth, Privilege
 from crm_kit import clock
 from crm_kit.errors import IllegalTransition
 from crm_kit.lifecycle import Lifecycle
@@ -103,6 +104,8 @@ class OwnedRecord(Record):
 
 
 _NOTHING: Mapping[str, str] = {}
+DepthOf = Callable[[str, Privilege], Depth]
+"""How deep the caller has a privilege on an entity."""
 
 
 class Stateful:
@@ -121,6 +124,12 @@ class Stateful:
     def ruled_out(cls, values: Mapping[str, Any]) -> Mapping[str, str]:
         """The moves that the fields of a row rule out in any state, each with the reason to show."""
         return _NOTHING
+
+    @classmethod
+    def may_be_moved(cls, depth: DepthOf, values: Mapping[str, Any], *, writes: bool) -> bool:
+        """Whether the caller may run the commands that a row's state allows. It is whoever may write it (``writes``), unless the
+        entity says otherwise."""
+        return writes
 
     @classmethod
     def moves_from(cls, values: Mapping[str, Any]) -> list[str]:
