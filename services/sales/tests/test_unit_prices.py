@@ -109,3 +109,32 @@ async def test_an_import_takes_fine_prices(client: Client, runtime: Runtime, sal
     assert "unit_price.amount" in errors[0]
     [deal] = await sales.page("opportunities")
     assert (deal["lines"][0]["exact_unit_price"], deal["lines"][0]["net"]) == (FINE, euros("1.25"))
+
+
+async def test_a_product_has_a_fine_list_price_and_cost_and_lines_and_percentages_take_them(sales: Sales) -> None:
+    sheet = await sales.make("products", name="Sheet", list_price=FINE, standard_cost=euros("0.0009"))
+    assert (sheet["list_price"], sheet["exact_list_price"], sheet["list_price_base"]) == (
+        euros("0.00"),
+        FINE,
+        euros("0.00"),
+    )
+    assert (sheet["standard_cost"], sheet["exact_standard_cost"]) == (euros("0.00"), euros("0.0009"))
+    old = {"list_price": sheet["list_price"], "standard_cost": sheet["standard_cost"]}
+    assert (await sales.patch("products", sheet, **old))["version"] == sheet["version"]
+    half = await sales.make("price-lists", name="Half", currency="EUR")
+    percent = {"pricing_method": "percent_of_list", "percent": 50}
+    await sales.make("price-list-items", price_list_id=half["id"], product_id=sheet["id"], **percent)
+    refused = await sales.try_patch("products", sheet, list_price=None)
+    assert (refused.status, refused.problem) == (422, "list-price-required")
+    cheap = await sales.patch("products", sheet, exact_standard_cost=None)
+    assert (cheap["standard_cost"], cheap["exact_standard_cost"], cheap["exact_list_price"]) == (
+        euros("0.00"),
+        None,
+        FINE,
+    )
+    await sales.act("products", sheet, "activate")
+    lines = [{"product_id": sheet["id"], "quantity": "1000"}]
+    listed = await sales.make("opportunities", name="Paper", lines=lines)
+    assert (listed["lines"][0]["exact_unit_price"], listed["lines"][0]["net"]) == (FINE, euros("1.25"))
+    halved = await sales.make("opportunities", name="Paper", price_list_id=half["id"], lines=lines)
+    assert (halved["lines"][0]["exact_unit_price"], halved["lines"][0]["net"]) == (euros("0.000625"), euros("0.63"))

@@ -17,8 +17,9 @@ from crm_kit.work.calendar import today
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.price_list.model import PriceList
 from crm_sales.price_list_item.domain import percent_price
-from crm_sales.price_list_item.model import PriceListItem, exact_price
+from crm_sales.price_list_item.model import PriceListItem
 from crm_sales.pricing.domain import VolumeBreak
+from crm_sales.pricing.exact import exact_price
 from crm_sales.product.model import Product
 from crm_sales.settings.model import SalesSettings
 from crm_sales.settings.queries import TAX_RULES
@@ -91,13 +92,13 @@ def _price(row: dict[str, Any], *, by_list: bool) -> ProductPrice:
     currency, method, amount, exact, percent, breaks = (row.pop(f"price_{column}") for column in _PRICE)
     product = Product.from_row(row)
     if not by_list:
-        return ProductPrice(product, product.list_price)
+        return ProductPrice(product, product.price)
     if method is None:
         return ProductPrice(product, None)
     if method == PricingMethod.AMOUNT:
         price = exact_price(Money(amount, currency), exact)
     else:
-        price = percent_price(percent, product.list_price, currency, "/price_list_id")
+        price = percent_price(percent, product.price, currency, "/price_list_id")
     return ProductPrice(product, price, tuple(_break(BreakShape.stored(one)) for one in breaks))
 
 

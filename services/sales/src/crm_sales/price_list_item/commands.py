@@ -16,7 +16,6 @@ from crm_contracts.sales.price_list_item import (
     PriceListItemUpdated,
     VolumeBreak,
 )
-from crm_contracts.unit_price import as_shown, chosen
 from crm_kit.errors import InactiveReference, InvalidValue
 from crm_kit.records.patch import plain
 from crm_kit.records.patching import apply
@@ -26,11 +25,11 @@ from crm_sales.price_list.model import PriceList
 from crm_sales.price_list_item.domain import percent_price, require_breaks, require_price
 from crm_sales.price_list_item.model import PriceListItem
 from crm_sales.price_list_item.schemas import PriceListItemCreate, PriceListItemUpdate
+from crm_sales.pricing.exact import members_of, take_price
 from crm_sales.product.model import Product
 from crm_sales.product.queries import hold_product
 
-_PRICE = ("amount", "exact_amount")
-"""Fields of a body that say the price together."""
+_PRICE = members_of("amount")
 
 
 async def create_price_list_item(uow: UnitOfWork, body: PriceListItemCreate) -> PriceListItem:
@@ -39,7 +38,7 @@ async def create_price_list_item(uow: UnitOfWork, body: PriceListItemCreate) -> 
     price_list = await uow.refer(PriceList, body.price_list_id, "/price_list_id")
     values = {name: plain(value) for name, value in body if name not in _PRICE}
     item = PriceListItem(currency=price_list.currency, **values)
-    item.price = chosen(body.amount, body.exact_amount)
+    take_price(item, "amount", {name: getattr(body, name) for name in _PRICE})
     _require_sense(item, body.volume_breaks)
     product = await hold_product(uow, body.product_id, "/product_id")
     _require_priced(product)
@@ -54,13 +53,7 @@ async def update_price_list_item(uow: UnitOfWork, item_id: UUID, body: PriceList
     values: dict[str, Any] = body.onto(item)
     sent = {name: values.pop(name) for name in _PRICE if name in values}
     apply(item, values)
-    if "exact_amount" not in sent and (exact := as_shown(sent.get("amount"), item.price)) is not None:
-        # A client that knows only the rounded price sends it back as it was read.
-        item.price = exact
-    elif "amount" in sent or sent.get("exact_amount") is not None:
-        item.price = chosen(sent.get("amount"), sent.get("exact_amount"))
-    elif sent:
-        item.exact_amount = None
+    take_price(item, "amount", sent)
     _require_sense(item, body.volume_breaks if "volume_breaks" in values else ())
     if uow.changed(item) and item.pricing_method == PricingMethod.PERCENT_OF_LIST:
         _require_list_price(item, await hold_product(uow, item.product_id, "/product_id"))
@@ -90,4 +83,4 @@ def _require_priced(product: Product) -> None:
 
 def _require_list_price(item: PriceListItem, product: Product) -> None:
     if item.percent is not None:
-        percent_price(item.percent, product.list_price, item.currency, "/percent")
+        percent_price(item.percent, product.price, item.currency, "/percent")

@@ -7,7 +7,7 @@ from crm_contracts.money import Money, MoneyError
 from crm_contracts.sales.choices import PricingMethod
 from crm_contracts.sales.price_list_item import VolumeBreak
 from crm_kit.errors import InvalidValue
-from crm_sales.pricing.domain import percent_of
+from crm_sales.pricing.domain import Price, percent_of_price
 
 
 def require_price(method: str, amount: Money | None, percent: Decimal | None, currency: str) -> None:
@@ -45,8 +45,8 @@ def require_breaks(breaks: Sequence[VolumeBreak], currency: str) -> None:
             _require_currency(one.discount_amount, currency, f"{pointer}/discount_amount")
 
 
-def percent_price(percent: Decimal, list_price: Money | None, currency: str, pointer: str) -> Money:
-    """Return the percentage of a list price, rounded half up to the decimals of the currency.
+def percent_price(percent: Decimal, list_price: Price | None, currency: str, pointer: str) -> Price:
+    """Return the percentage of a list price, rounded half up to the decimals of the currency, or to four more if it has more.
 
     422 ``list-price-required`` with the pointer without a list price in this currency, ``too-large`` past 15 integer
     digits.
@@ -55,7 +55,7 @@ def percent_price(percent: Decimal, list_price: Money | None, currency: str, poi
         message = f"Give the product a list price in {currency} first: this price is a percentage of it."
         raise InvalidValue(pointer, "list-price-required", message)
     try:
-        return percent_of(list_price, percent)
+        return percent_of_price(list_price, percent)
     except MoneyError as error:
         raise InvalidValue(pointer, "too-large", f"{percent} percent of {list_price} is too much: {error}.") from error
 

@@ -1,6 +1,5 @@
 """The table of prices of products."""
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
@@ -13,11 +12,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 from crm_contracts.money import Money
 from crm_contracts.sales.choices import PricingMethod
 from crm_contracts.sales.price_list_item import PriceListItemRecord
-from crm_contracts.unit_price import UnitPrice, both
+from crm_contracts.unit_price import UnitPrice
 from crm_kit.store.columns import PercentType, money_columns, record_indexes, text_enum
 from crm_kit.store.record import Record
 from crm_kit.store.refers import reference
 from crm_sales.db import Base
+from crm_sales.pricing.exact import price_of
 
 
 class PriceListItem(Record, Base):
@@ -50,17 +50,4 @@ class PriceListItem(Record, Base):
     @property
     def price(self) -> Money | UnitPrice | None:
         """The exact price of one unit; None if it is a percentage."""
-        return exact_price(self.amount, self.exact_amount)
-
-    @price.setter
-    def price(self, price: UnitPrice | None) -> None:
-        money, exact = (None, None) if price is None else both(price)
-        self.amount, self.exact_amount = money, None if exact is None else exact.as_json()
-
-
-def exact_price(amount: Money | None, exact: Mapping[str, str] | None) -> Money | UnitPrice | None:
-    """Return the exact price if it rounds to the amount. The previous release changes the amount only."""
-    if amount is None or exact is None:
-        return amount
-    price = UnitPrice(Decimal(exact["amount"]), exact["currency"])
-    return price if price.money == amount else amount
+        return price_of(self, "amount")

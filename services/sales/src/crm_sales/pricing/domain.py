@@ -85,14 +85,15 @@ def volume_discount(breaks: Sequence[VolumeBreak], unit_price: Price, quantity: 
     if not reached:
         return Money.zero(unit_price.currency)
     best = max(reached, key=lambda one: one.min_quantity)
-    off = best.amount if best.percent is None else _percent_of_price(unit_price, best.percent)
+    off = best.amount if best.percent is None else percent_of_price(unit_price, best.percent)
     if off is None:
         return Money.zero(unit_price.currency)
     require_currency(off, unit_price.currency, "/price_list_id")
     return off if off.amount <= unit_price.amount else unit_price
 
 
-def _percent_of_price(price: Price, percent: Decimal) -> Price:
+def percent_of_price(price: Price, percent: Decimal) -> Price:
+    """Return the percentage of a price, rounded half up to the decimals of the currency, or to four more if it has more."""
     if isinstance(price, UnitPrice) and price.is_fine:
         exact = _EXACT.divide(_EXACT.multiply(price.amount, percent), _HUNDRED)
         return UnitPrice.rounded(exact, price.currency)

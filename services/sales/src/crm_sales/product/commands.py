@@ -1,5 +1,7 @@
 """Commands on products. Products belong to the organisation. Only a draft can be changed or deleted."""
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import bindparam, func, select
@@ -23,11 +25,13 @@ from crm_sales.exchange_rate.pinning import pin_amounts
 from crm_sales.own_number import require_own_number
 from crm_sales.price_list_item.domain import percent_price
 from crm_sales.price_list_item.model import PriceListItem
+from crm_sales.pricing.exact import members_of, take_price
 from crm_sales.product.domain import MAX_LEVELS, require_no_price_of_a_family
 from crm_sales.product.model import Product
 from crm_sales.product.schemas import ProductCreate, ProductUpdate
 from crm_sales.validity import require_period
 
+_PRICES = members_of(*Product.money_fields)
 TREE = Tree(Product, "parent_id", MAX_LEVELS)
 
 PERCENTAGES = (
@@ -40,7 +44,8 @@ PERCENTAGES = (
 async def create_product(uow: UnitOfWork, body: ProductCreate) -> Product:
     """Create a product or family as a draft."""
     await uow.start(Product)
-    product = Product(**dict(body))
+    product = Product(**{name: value for name, value in body if name not in _PRICES})
+    _take_prices(product, {name: getattr(body, name) for name in _PRICES})
     require_own_number(product.number, "PRO")
     _require_sense(product)
     if product.parent_id is not None:
@@ -58,13 +63,14 @@ async def update_product(uow: UnitOfWork, product_id: UUID, body: ProductUpdate)
     values = body.onto(product)
     if values.get("number", product.number) != product.number:
         require_own_number(values["number"], "PRO")
-    list_price = product.list_price
+    list_price = product.price
     moved = values.get("parent_id", product.parent_id) != product.parent_id
+    _take_prices(product, {name: values.pop(name) for name in _PRICES if name in values})
     apply(product, values)
     _require_sense(product)
     if moved and product.parent_id is not None:
         await _require_family(uow, product, product.parent_id)
-    if product.list_price != list_price:
+    if product.price != list_price:
         await _require_list_price_of_percentages(uow, product)
     await pin_amounts(uow, product, Product.money_fields)
     return uow.emit_if_changed(product, ProductUpdated)
@@ -101,6 +107,11 @@ async def delete_product(uow: UnitOfWork, product_id: UUID) -> None:
     uow.remove(product, ProductDeleted)
 
 
+def _take_prices(product: Product, sent: Mapping[str, Any]) -> None:
+    for field in Product.money_fields:
+        take_price(product, field, sent)
+
+
 def _require_sense(product: Product) -> None:
     require_period(product.valid_from, product.valid_to)
     require_no_price_of_a_family(product.structure, product.list_price, product.standard_cost)
@@ -119,4 +130,4 @@ async def _require_family(uow: UnitOfWork, product: Product, family_id: UUID) ->
 async def _require_list_price_of_percentages(uow: UnitOfWork, product: Product) -> None:
     """Require a list price in the currency of each price list that has the product at a percentage of its list price."""
     for row in await uow.execute(PERCENTAGES, {"id": product.id}):
-        percent_price(row.percent, product.list_price, row.currency, "/list_price")
+        percent_price(row.percent, product.price, row.currency, "/list_price")

@@ -2,16 +2,18 @@
 
 from datetime import date
 from decimal import Decimal
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel
 from sqlalchemy import Index, Numeric, String, Text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_contracts.money import Money
 from crm_contracts.sales.choices import ProductStructure, ProductType
 from crm_contracts.sales.product import ProductRecord
+from crm_contracts.unit_price import UnitPrice
 from crm_kit.errors import InvalidValue
 from crm_kit.store.columns import (
     PercentType,
@@ -26,6 +28,7 @@ from crm_kit.store.record import Record, Stateful
 from crm_kit.store.refers import reference
 from crm_kit.store.searching import search_column, search_rule
 from crm_sales.db import Base
+from crm_sales.pricing.exact import price_of
 from crm_sales.product.domain import LIFECYCLE, why_not_sold
 
 
@@ -46,8 +49,10 @@ class Product(Record, Stateful, Base):
     unit: Mapped[str | None] = mapped_column(String(200))
     decimals: Mapped[int]
     list_price: Mapped[Money | None] = money_columns("list_price")
+    exact_list_price: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     list_price_base: Mapped[Money | None] = money_columns("list_price_base")
     standard_cost: Mapped[Money | None] = money_columns("standard_cost")
+    exact_standard_cost: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     standard_cost_base: Mapped[Money | None] = money_columns("standard_cost_base")
     exchange_rate: Mapped[Decimal | None] = mapped_column(Numeric(20, 10))
     tax_percent: Mapped[Decimal] = mapped_column(PercentType(3))
@@ -65,6 +70,11 @@ class Product(Record, Stateful, Base):
         *reference_indexes("product", "parent_id"),
         search_index(),
     )
+
+    @property
+    def price(self) -> Money | UnitPrice | None:
+        """The exact list price of one unit; None without one."""
+        return price_of(self, "list_price")
 
     def require_sold(self, day: date, pointer: str) -> None:
         """Raise 422 ``inactive-reference`` with the pointer if the product cannot be added to a line on this day."""

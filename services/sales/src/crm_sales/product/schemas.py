@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.sales.choices import ProductStructure, ProductType
 from crm_contracts.sales.product import ProductRecord
-from crm_contracts.types import Date, Decimals, LongText, Maybe, NonNegativeMoney, ShortText, TaxPercent
+from crm_contracts.types import Date, Decimals, LongText, Maybe, ShortText, TaxPercent
+from crm_contracts.unit_price import UnitPrice
 from crm_kit.records.patch import Patch, optional
 
 
@@ -20,11 +21,22 @@ class ProductFields(BaseModel):
     type: ProductType = Field(ProductType.GOOD, description="Kind of thing; of a family, what its products mostly are.")
     unit: Maybe[ShortText] = Field(None, description="What a quantity counts, such as `piece` or `month`.")
     decimals: Decimals = Field(0, description="Decimals that a quantity may have, 0 to 5.")
-    list_price: NonNegativeMoney | None = Field(
-        None, description="What one unit costs without a price list; not for a family."
+    list_price: UnitPrice | None = Field(
+        None,
+        description="What one unit costs without a price list, with up to four more decimals than the currency; not for a "
+        "family.",
     )
-    standard_cost: NonNegativeMoney | None = Field(
-        None, description="What one unit costs us, in the currency of `list_price`; not for a family."
+    exact_list_price: UnitPrice | None = Field(
+        None,
+        description="The price as it was read. It counts if it rounds to `list_price`, or if that is left out. A product that "
+        "has an exact price keeps it if `list_price` comes back as it was read without this member; null drops it.",
+    )
+    standard_cost: UnitPrice | None = Field(
+        None,
+        description="What one unit costs us, in the currency of `list_price`, with as many decimals; not for a family.",
+    )
+    exact_standard_cost: UnitPrice | None = Field(
+        None, description="The cost as it was read. It counts as `exact_list_price` does."
     )
     tax_percent: TaxPercent = Field(Decimal(0), description="Tax on its price in percent, 0 to 100.")
     valid_from: Date | None = Field(None, description="First day it may be sold, YYYY-MM-DD.")

@@ -9,6 +9,7 @@ from crm_contracts.catalogue import Entity, Event
 from crm_contracts.money import Money
 from crm_contracts.records import RecordModel
 from crm_contracts.types import Date, Decimals, LongText, NonNegativeMoney, Open, Rate, ShortText, TaxPercent
+from crm_contracts.unit_price import UnitPrice
 
 from .choices import ProductStatus, ProductStructure, ProductType
 
@@ -30,10 +31,23 @@ class ProductRecord(RecordModel):
     unit: ShortText | None = Field(description="Unit of quantities.", examples=["piece"])
     decimals: Decimals = Field(description="Decimals that a quantity may have, 0 to 5.")
     list_price: NonNegativeMoney | None = Field(
-        description="Price of one unit without a price list. Price lists may use a percentage of it."
+        description="Price of one unit without a price list, rounded half up to the currency's decimals. Price lists may use a "
+        "percentage of it."
+    )
+    exact_list_price: UnitPrice | None = Field(
+        default=None,
+        description="The same exactly, with up to four more decimals; null where `list_price` is exact.",
+        json_schema_extra={"x-since": "1.1.0"},
     )
     list_price_base: Money | None = Field(description="`list_price` in base currency at `exchange_rate`; read-only.")
-    standard_cost: NonNegativeMoney | None = Field(description="Our cost of one unit, in the currency of `list_price`.")
+    standard_cost: NonNegativeMoney | None = Field(
+        description="Our cost of one unit, in the currency of `list_price`, rounded half up to its decimals."
+    )
+    exact_standard_cost: UnitPrice | None = Field(
+        default=None,
+        description="The same exactly, with up to four more decimals; null where `standard_cost` is exact.",
+        json_schema_extra={"x-since": "1.1.0"},
+    )
     standard_cost_base: Money | None = Field(
         description="`standard_cost` in base currency at `exchange_rate`; read-only."
     )
