@@ -136,7 +136,7 @@ async def test_a_deal_without_lines_has_its_value_in_the_currency_of_its_price_l
     dollars = {"amount": "10.00", "currency": "USD"}
     answer = await sales.try_patch("opportunities", deal, estimated_value=dollars)
     assert (answer.status, answer.problem) == (422, "currency-mismatch")
-    assert answer.json["errors"][0]["pointer"] == "/estimated_value"
+    assert answer.json["errors"][0]["pointer"] == "/estimated_value/currency"
 
 
 @pytest.mark.parametrize("end", ["win", "lose"])

@@ -34,6 +34,6 @@ async def price_deal(uow: UnitOfWork, deal: Opportunity, body: OpportunityLines,
             require_currency(deal.estimated_value, deal.currency_of_lines, "/estimated_value")
         elif "estimated_value" in given and deal.price_list_id is not None:
             price_list = await uow.load(PriceList, deal.price_list_id)
-            require_currency_of(price_list, deal.estimated_value.currency, "/estimated_value")
+            require_currency(deal.estimated_value, price_list.currency, "/estimated_value")
     if given & (PRICING | {"estimated_value_source"}):
         deal.add_up()
