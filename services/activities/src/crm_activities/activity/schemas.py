@@ -1,11 +1,27 @@
 """What all activities have in common, as clients write and see it."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.activities.activity import ActivityRecord, PartyRole, Priority
 from crm_contracts.types import HiddenRef, LongText, Maybe, Personal, Ref, RefInput, ShortText, UtcDatetime
 
 MOST_PARTIES = 500
+
+SeenRegarding = Annotated[
+    Ref | HiddenRef | None,
+    Field(description="The record it is about, of any service; `hidden` without its name where you may not read it."),
+]
+"""What an activity is about, as the caller may see it."""
+SeenParty = Annotated[
+    Ref | HiddenRef | None,
+    Field(
+        description="The record, with its name as of writing; `hidden` without it where you may not read the record; null"
+        " for an address alone."
+    ),
+]
+"""The record of a party, as the caller may see it."""
 
 
 class AboutFields(BaseModel):
@@ -72,7 +88,5 @@ class ListedActivity(ActivityRecord):
 class ActivityRead(ListedActivity):
     """An activity as you may see it."""
 
-    regarding: Ref | HiddenRef | None = Field(
-        description="The record it is about, of any service; `hidden` without its name where you may not read it."
-    )
+    regarding: SeenRegarding
     allowed_actions: list[str] = Field(description="Commands that the current status and your privileges allow.")

@@ -5,10 +5,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from crm_activities.activity.schemas import MOST_PARTIES, CommonFields, PartyInput
+from crm_activities.activity.schemas import MOST_PARTIES, CommonFields, PartyInput, SeenParty, SeenRegarding
 from crm_contracts.activities.activity import PartyRole
 from crm_contracts.activities.appointment import AppointmentRecord, Attendee, Reply
-from crm_contracts.types import Date, Email, Flag, HiddenRef, Maybe, Personal, Ref, RefInput, ShortText, UtcDatetime
+from crm_contracts.types import Date, Email, Flag, Maybe, Personal, RefInput, ShortText, UtcDatetime
 from crm_contracts.zones import TimeZone
 from crm_kit.records.patch import Patch, optional
 
@@ -126,18 +126,13 @@ class AppointmentConfirm(BaseModel):
 class AttendeeRead(Attendee):
     """Who takes part in an appointment, as you may see it."""
 
-    party: Ref | HiddenRef | None = Field(
-        description="The record, with its name as of writing; `hidden` without it where you may not read the record; null"
-        " for an address alone."
-    )
+    party: SeenParty
 
 
 class AppointmentRead(AppointmentRecord):
     """An appointment as you may see it."""
 
-    regarding: Ref | HiddenRef | None = Field(
-        description="The record it is about, of any service; `hidden` without its name where you may not read it."
-    )
+    regarding: SeenRegarding
     parties: list[AttendeeRead] = Field(  # type: ignore[assignment]  # what is only read may say less than the record
         description="The organizer and who is invited. One whose record you may not read has no name of that record."
     )

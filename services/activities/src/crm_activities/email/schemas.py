@@ -5,10 +5,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from crm_activities.activity.schemas import MOST_PARTIES, ActivityFields, PartyInput
+from crm_activities.activity.schemas import MOST_PARTIES, ActivityFields, PartyInput, SeenParty, SeenRegarding
 from crm_contracts.activities.activity import PartyRole
 from crm_contracts.activities.email import EmailParty, EmailReason, EmailRecord
-from crm_contracts.types import Email, Flag, HiddenRef, Maybe, Personal, Ref, RefInput, ShortText
+from crm_contracts.types import Email, Flag, Maybe, Personal, RefInput, ShortText
 from crm_kit.records.patch import Patch, optional
 
 MOST_BODY = 300_000
@@ -107,18 +107,13 @@ class EmailSend(BaseModel):
 class EmailPartyRead(EmailParty):
     """A sender or recipient, as you may see it."""
 
-    party: Ref | HiddenRef | None = Field(
-        description="The record, with its name as of writing; `hidden` without it where you may not read the record; null"
-        " for an address alone."
-    )
+    party: SeenParty
 
 
 class EmailRead(EmailRecord):
     """An e-mail as you may see it."""
 
-    regarding: Ref | HiddenRef | None = Field(
-        description="The record it is about, of any service; `hidden` without its name where you may not read it."
-    )
+    regarding: SeenRegarding
     parties: list[EmailPartyRead] = Field(  # type: ignore[assignment]  # what is only read may say less than the record
         description="Sender and recipients. One whose record you may not read has no name of that record."
     )

@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from crm_activities.activity.schemas import MOST_PARTIES, ActivityFields, PartyInput
+from crm_activities.activity.schemas import MOST_PARTIES, ActivityFields, PartyInput, SeenParty, SeenRegarding
 from crm_contracts.activities.activity import Party, PartyRole
 from crm_contracts.activities.fax import FaxDirection, FaxReason, FaxRecord
-from crm_contracts.types import HiddenRef, LongText, Maybe, Personal, Ref, ShortText
+from crm_contracts.types import LongText, Maybe, Personal, ShortText
 from crm_kit.phones import PhoneInput
 from crm_kit.records.patch import Patch, optional
 
@@ -75,18 +75,13 @@ class FaxComplete(Patch):
 class FaxPartyRead(Party):
     """Who takes part in a fax, as you may see it."""
 
-    party: Ref | HiddenRef | None = Field(
-        description="The record, with its name as of writing; `hidden` without it where you may not read the record; null"
-        " for an address alone."
-    )
+    party: SeenParty
 
 
 class FaxRead(FaxRecord):
     """A fax as you may see it."""
 
-    regarding: Ref | HiddenRef | None = Field(
-        description="The record it is about, of any service; `hidden` without its name where you may not read it."
-    )
+    regarding: SeenRegarding
     parties: list[FaxPartyRead] = Field(  # type: ignore[assignment]  # what is only read may say less than the record
         description="Who sends and who receives. One whose record you may not read has no name of that record."
     )

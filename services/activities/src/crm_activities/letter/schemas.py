@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from crm_activities.activity.schemas import MOST_PARTIES, ActivityFields, PartyInput
+from crm_activities.activity.schemas import MOST_PARTIES, ActivityFields, PartyInput, SeenParty, SeenRegarding
 from crm_contracts.activities.activity import Party, PartyRole
 from crm_contracts.activities.letter import LetterDirection, LetterReason, LetterRecord
-from crm_contracts.types import Address, HiddenRef, Personal, Ref, ShortText
+from crm_contracts.types import Address, Personal, ShortText
 from crm_kit.records.patch import Patch, optional
 
 
@@ -69,18 +69,13 @@ class LetterComplete(Patch):
 class LetterPartyRead(Party):
     """Who takes part in a letter, as you may see it."""
 
-    party: Ref | HiddenRef | None = Field(
-        description="The record, with its name as of writing; `hidden` without it where you may not read the record; null"
-        " for an address alone."
-    )
+    party: SeenParty
 
 
 class LetterRead(LetterRecord):
     """A letter as you may see it."""
 
-    regarding: Ref | HiddenRef | None = Field(
-        description="The record it is about, of any service; `hidden` without its name where you may not read it."
-    )
+    regarding: SeenRegarding
     parties: list[LetterPartyRead] = Field(  # type: ignore[assignment]  # what is only read may say less than the record
         description="Who sends and who receives. One whose record you may not read has no name of that record."
     )

@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from crm_activities.activity.schemas import MOST_PARTIES, ActivityFields, PartyInput
+from crm_activities.activity.schemas import MOST_PARTIES, ActivityFields, PartyInput, SeenParty, SeenRegarding
 from crm_contracts.activities.activity import Party, PartyRole
 from crm_contracts.activities.phone_call import CallDirection, CallReason, PhoneCallRecord
-from crm_contracts.types import Count, Flag, HiddenRef, Maybe, Personal, Ref, RefInput, ShortText, UtcDatetime
+from crm_contracts.types import Count, Flag, Maybe, Personal, RefInput, ShortText, UtcDatetime
 from crm_kit.phones import PhoneInput
 from crm_kit.records.patch import Patch, optional
 
@@ -110,18 +110,13 @@ class PhoneCallComplete(Patch):
 class PartyRead(Party):
     """Who takes part in a call, as you may see it."""
 
-    party: Ref | HiddenRef | None = Field(
-        description="The record, with its name as of writing; `hidden` without it where you may not read the record; null"
-        " for an address alone."
-    )
+    party: SeenParty
 
 
 class PhoneCallRead(PhoneCallRecord):
     """A phone call as you may see it."""
 
-    regarding: Ref | HiddenRef | None = Field(
-        description="The record it is about, of any service; `hidden` without its name where you may not read it."
-    )
+    regarding: SeenRegarding
     parties: list[PartyRead] = Field(  # type: ignore[assignment]  # what is only read may say less than the record
         description="Who called and who was called. One whose record you may not read has no name of that record."
     )

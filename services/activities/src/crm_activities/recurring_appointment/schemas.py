@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from crm_activities.activity.schemas import AboutFields
+from crm_activities.activity.schemas import AboutFields, SeenRegarding
 from crm_activities.appointment.schemas import AttendeeRead, MeetingFields, Shown
 from crm_contracts.activities.recurring_appointment import RecurringAppointmentRecord
-from crm_contracts.types import HiddenRef, Ref, ShortText, UtcDatetime
+from crm_contracts.types import ShortText, UtcDatetime
 from crm_kit.records.patch import Patch, optional
 
 RuleText = Annotated[str, StringConstraints(min_length=1, max_length=500)]
@@ -79,9 +79,7 @@ class SeriesEnd(BaseModel):
 class RecurringAppointmentRead(RecurringAppointmentRecord):
     """A series as you may see it."""
 
-    regarding: Ref | HiddenRef | None = Field(
-        description="The record it is about, of any service; `hidden` without its name where you may not read it."
-    )
+    regarding: SeenRegarding
     parties: list[AttendeeRead] = Field(  # type: ignore[assignment]  # what is only read may say less than the record
         description="The organizer and who is invited. One whose record you may not read has no name of that record."
     )

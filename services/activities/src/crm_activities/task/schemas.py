@@ -4,9 +4,9 @@ from decimal import Decimal
 
 from pydantic import ConfigDict, Field
 
-from crm_activities.activity.schemas import ActivityFields
+from crm_activities.activity.schemas import ActivityFields, SeenRegarding
 from crm_contracts.activities.task import TaskRecord
-from crm_contracts.types import HiddenRef, Maybe, Percent, Ref, ShortText
+from crm_contracts.types import Maybe, Percent, ShortText
 from crm_kit.records.patch import Patch, optional
 
 
@@ -42,7 +42,5 @@ class TaskUpdate(Patch, TaskFields):
 class TaskRead(TaskRecord):
     """A task as you may see it."""
 
-    regarding: Ref | HiddenRef | None = Field(
-        description="The record it is about, of any service; `hidden` without its name where you may not read it."
-    )
+    regarding: SeenRegarding
     allowed_actions: list[str] = Field(description="Commands that the current status and your privileges allow.")
