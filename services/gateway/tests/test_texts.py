@@ -26,7 +26,11 @@ def test_a_long_text_is_told_by_its_first_statement_and_its_default(text: str, t
 def test_the_document_for_programs_has_no_examples_and_all_about_problems() -> None:
     text = f"{LONG}. And more."
     schemas = {
-        "Lead": {"description": text, "examples": [{"topic": text}], "properties": {"topic": {"description": text}}},
+        "Lead": {
+            "description": text,
+            "examples": [{"topic": text}],
+            "properties": {"topic": {"description": text}, "note": {"description": "Free text."}},
+        },
         "Problem": {"description": text},
     }
     paths = {
@@ -37,7 +41,7 @@ def test_the_document_for_programs_has_no_examples_and_all_about_problems() -> N
     }
     told = briefly({"paths": paths, "components": {"schemas": schemas}})
     assert told["components"]["schemas"] == {
-        "Lead": {"properties": {"topic": {"description": f"{LONG}."}}},
+        "Lead": {"properties": {"topic": {"description": f"{LONG}."}, "note": {}}},
         "Problem": {"description": text},
     }
     assert told["paths"] == {

@@ -243,6 +243,7 @@ _SALES: Final = {
             "due-before-issue": "An invoice cannot be due before the day on which it is issued.",
             "duplicate-line": "A line is named twice. Send each line once.",
             "family-has-no-price": "A product family is not sold and has no price.",
+            "invalid-schema": "The schema is not accepted. `errors` says where, and what is allowed.",
             "fixed-by-origin": "The value comes from the order or invoice that this document was made from.",
             "incomplete-discount": "A discount for early payment has a percentage above 0 and days, at most the days to pay.",
             "lines-required": "Add at least one line first.",

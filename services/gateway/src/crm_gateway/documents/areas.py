@@ -47,6 +47,7 @@ AREAS: Final = {
         "faxes": "Faxes that are written, were sent or were received.",
         "notes": "Short texts on any record, with files.",
         "activity rules": "Activities that are created after events.",
+        "activity types": "Types of custom activities, with the JSON Schema of their values.",
         "attachments": "Files of any record.",
         "timeline": "What happened about a record, newest first.",
     },

@@ -16,6 +16,8 @@ LONG: Final = 30
 """Characters from which on only the first statement of a text is told."""
 LEAST: Final = 8
 """Characters of the shortest statement that is told alone."""
+SHORT: Final = 30
+"""Characters below which the text of a member says no more than its name and type, such as `By service.`."""
 _SLUG: Final = re.compile(r"`([a-z][a-z-]+)`")
 _NEXT_SENTENCE: Final = re.compile(r"(?<=[.?!])\s+(?=[A-Z`\d])|\n\n")
 _NEXT_STATEMENT: Final = re.compile(
@@ -37,7 +39,8 @@ def name_problems(document: Node) -> None:
 def briefly(document: Node) -> Node:
     """Return the document with the first statement of each text. What a field is unless given is told, too.
 
-    Schemas have no texts of their own, because their names and their members say what they are.
+    Schemas have no texts of their own, because their names and their members say what they are; nor have members whose
+    whole text is short.
     """
     told: Node = mapped(document, _without_example)
     schemas = told["components"]["schemas"]
@@ -65,10 +68,17 @@ def first_statement(text: str) -> str:
 
 
 def _briefly(schema: Node) -> Node:
-    brief: Node = mapped(schema, _shortened)
+    brief: Node = mapped(schema, _without_short_text)
     # A schema that is only a text and a reference, as some members have it, is never one of the named ones.
     brief.pop("description", None)
     return brief
+
+
+def _without_short_text(node: Node) -> Node:
+    text = node.get("description")
+    if isinstance(text, str) and len(text) < SHORT and _SAYS_DEFAULT not in text:
+        return {key: value for key, value in node.items() if key != "description"}
+    return _shortened(node)
 
 
 def _without_example(node: Node) -> Node:

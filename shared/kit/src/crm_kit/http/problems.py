@@ -128,7 +128,10 @@ NO_OBJECT = ("model-type", "model-attributes-type", "dict-type")
 
 
 def _place(found: Mapping[str, Any], read_only: frozenset[str]) -> FieldError:
-    location = [str(part)[:MAX_QUOTED].replace("~", "~0").replace("/", "~1") for part in found["loc"][1:]]
+    parts = found["loc"][1:]
+    # pydantic adds this to the place of a wrong key. A pointer to the member names the key.
+    parts = parts[:-1] if len(parts) > 1 and parts[-1] == "[key]" else parts
+    location = [str(part)[:MAX_QUOTED].replace("~", "~0").replace("/", "~1") for part in parts]
     in_body = found["loc"][0] == "body"
     pointer = "".join(f"/{part}" for part in location) if in_body else "/".join(location)
     code = str(found["type"]).replace("_", "-")
