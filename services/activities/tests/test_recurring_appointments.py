@@ -1,6 +1,6 @@
 """Series over HTTP: expansion, exceptions, changes of one, of this and following and of all, ends, deletion, access."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -159,8 +159,9 @@ async def test_a_part_of_a_series_repeats_nothing_that_was_deleted_or_changed(cl
     body = {"occurrence_at": before[1]["occurrence_at"], "location": "Room 4"}
     answer = await client.post(f"{PLACE}/{series['id']}/split", body)
     assert answer.status == 201, answer.body
-    following = [one["scheduled_start_at"] for one in await ones(client, answer.json)]
-    assert following == [one["scheduled_start_at"] for number, one in enumerate(before) if number in (1, 5, 6, 7)]
+    following = [(one["id"], one["scheduled_start_at"]) for one in await ones(client, answer.json)]
+    planned = [one for number, one in enumerate(before) if number in (1, 5, 6, 7)]
+    assert following == [(one["id"], one["scheduled_start_at"]) for one in planned]
     left = [one["id"] for one in await ones(client, series)]
     assert left == [before[0]["id"], before[3]["id"], before[4]["id"]]
 
@@ -176,7 +177,11 @@ async def test_this_and_following_become_a_series_of_their_own(client: Client) -
     start = soon()
     weekday = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"]
     series = await made(client, f"FREQ=WEEKLY;BYDAY={weekday[start.weekday()]}", start=start)
-    third = (await ones(client, series))[2]
+    before = await ones(client, series)
+    third = before[2]
+    note = {"text": "Bring the contract", "regarding": {"type": "appointment", "id": before[3]["id"]}}
+    written = await client.post("/api/v1/notes", note)
+    assert written.status == 201, written.body
     at = datetime.fromisoformat(third["occurrence_at"])
     earlier = at - timedelta(days=1)
     body = {"occurrence_at": third["occurrence_at"], "scheduled_start_at": earlier.isoformat(), "location": "Room 4"}
@@ -190,10 +195,51 @@ async def test_this_and_following_become_a_series_of_their_own(client: Client) -
         f"{earlier + timedelta(days=7):%Y-%m-%d}",
     ]
     assert {one["location"] for one in following} == {"Room 4"}
+    # They are the appointments that were planned, with their ids and what belongs to them.
+    assert [one["id"] for one in following[: len(before) - 2]] == [one["id"] for one in before[2:]]
+    assert {(one["series_id"], one["uid"]) for one in following} == {(answer.json["id"], answer.json["uid"])}
+    assert (await client.get(f"/api/v1/notes/{written.json['id']}")).status == 200
     first = await client.post(f"{PLACE}/{series['id']}/split", {"occurrence_at": series["scheduled_start_at"]})
     assert (first.status, first.problem) == (422, "first-occurrence")
     none = await client.post(f"{PLACE}/{series['id']}/split", {"occurrence_at": soon(400).isoformat()})
     assert (none.status, none.problem) == (422, "no-such-occurrence")
+
+
+async def test_another_rule_keeps_as_many_appointments_as_it_has_places(client: Client) -> None:
+    series = await made(client, "FREQ=DAILY;COUNT=6")
+    before = await exceptional(client, series)
+    answer = await client.patch(f"{PLACE}/{series['id']}", {"rule": "FREQ=DAILY;INTERVAL=2;COUNT=4"})
+    assert answer.status == 200, answer.body
+    start = datetime.fromisoformat(series["scheduled_start_at"])
+    planned = [
+        one for one in await ones(client, series) if one["status"] == "scheduled" and not one["occurrence_changed"]
+    ]
+    # The third was deleted, the fifth changed: their places are taken.
+    assert [(one["id"], datetime.fromisoformat(one["scheduled_start_at"]) - start) for one in planned] == [
+        (before[0]["id"], timedelta(0)),
+        (before[1]["id"], timedelta(days=6)),
+    ]
+
+
+@pytest.mark.parametrize("by", [timedelta(0), timedelta(days=1), timedelta(days=-1)])
+async def test_a_part_of_a_monthly_series_keeps_its_appointments(client: Client, by: timedelta) -> None:
+    """On the 31st, months without that day are skipped, and the part that moves by a day has other months."""
+    day = {"all_day": True, "start_date": f"{datetime.now(UTC).year + 1}-01-31", "start_zone": "Europe/Vienna"}
+    series = (await client.post(PLACE, {"subject": "Close the month", "rule": "FREQ=MONTHLY;COUNT=9", **day})).json
+    before = await ones(client, series)
+    start = datetime.fromisoformat(f"{before[1]['start_date']}T00:00:00") + by
+    body = {"occurrence_at": before[1]["occurrence_at"], "start_date": f"{start:%Y-%m-%d}"}
+    answer = await client.post(f"{PLACE}/{series['id']}/split", body)
+    if by > timedelta(0):
+        # The day after the 31st is the first of another month, and the rule moves along.
+        assert answer.status in (201, 422), answer.body
+    else:
+        assert answer.status == 201, answer.body
+    if answer.status == 201:
+        following = await ones(client, answer.json)
+        ids = [one["id"] for one in before[1:]]
+        assert [one["id"] for one in following][: len(ids)] == ids[: len(following)]
+        assert following[0]["start_date"] == f"{start:%Y-%m-%d}"
 
 
 async def test_ending_and_deleting_touch_only_the_series(client: Client) -> None:

@@ -11,6 +11,7 @@ from crm_activities.recurring_appointment.model import RecurringAppointment
 from crm_activities.recurring_appointment.occurrences import (
     delete_planned,
     expand,
+    inherit,
     lock_occurrences,
     places_kept,
     reshape,
@@ -139,7 +140,10 @@ def _given(sent: dict[str, Any]) -> dict[str, Any]:
 
 
 async def split_series(uow: UnitOfWork, series_id: UUID, body: SeriesSplit) -> RecurringAppointment:
-    """Change an occurrence and all that follow: the series ends before it, and a new one begins with it."""
+    """Change an occurrence and all that follow: the series ends before it, and a new one begins with it.
+
+    Planned occurrences that follow go to the new series with their ids.
+    """
     series = await uow.get(RecurringAppointment, series_id, Privilege.WRITE)
     require_status(series, "open")
     values = await changes_of(uow, series, body)
@@ -164,9 +168,8 @@ async def split_series(uow: UnitOfWork, series_id: UUID, body: SeriesSplit) -> R
     left_out = [one for one in instants(series.exceptions) if one >= at]
     left_out += await places_kept(uow, series.id, at)
     following.exceptions = [utc_text(shift.moved(one)) for one in sorted(left_out)]
-    await delete_planned(uow, series.id, at, changed=False)
+    await inherit(uow, series, following, at, shift)
     uow.emit(series, RecurringAppointmentUpdated)
-    expand(uow, following, FIRST)
     return uow.add(following, RecurringAppointmentCreated)
 
 
@@ -183,7 +186,7 @@ async def end_series(uow: UnitOfWork, series_id: UUID, body: SeriesEnd) -> Recur
     series = await uow.get(RecurringAppointment, series_id, Privilege.WRITE)
     at = body.at or uow.now
     series.end(cut_before(series.recurrence, at), uow.now)
-    await delete_planned(uow, series.id, at, changed=True)
+    await delete_planned(uow, series.id, at)
     return uow.emit(series, RecurringAppointmentEnded)
 
 

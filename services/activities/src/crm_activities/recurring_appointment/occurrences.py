@@ -1,5 +1,6 @@
 """The occurrences of a series: made ahead of time, changed with it and deleted with it."""
 
+from collections.abc import Mapping, Sequence, Set
 from datetime import datetime
 from itertools import islice
 from typing import Any, Final
@@ -13,10 +14,12 @@ from crm_activities.appointment.model import Appointment
 from crm_activities.recurring_appointment.model import RecurringAppointment
 from crm_activities.recurring_appointment.planning import (
     CHUNK,
+    FIRST,
     WINDOW,
     Shift,
     due_occurrences,
     instants,
+    match,
     next_look,
     shared,
     times_at,
@@ -60,34 +63,109 @@ async def reshape(uow: UnitOfWork, series: RecurringAppointment, fields: dict[st
     """Bring the occurrences that have not begun in line with a changed rule or time, and give them these fields.
 
     If the series moved (``shift``), its occurrences move along and keep their ids. Of those that were changed by themselves,
-    canceled or completed, only the place in the rule moves. With another rule, an occurrence that stays keeps its id.
+    canceled or completed, only the place in the rule moves. With another rule, each occurrence takes a place in it and keeps its
+    id, as far as there are places.
     """
     table = Appointment.__table__
     locked = await lock_occurrences(uow, series.id, table.c.occurrence_at >= uow.now)
     if shift is not None:
         await _move(uow, series, shift, locked)
-    until = series.expanded_until
-    left_out = set(instants(series.exceptions))
-    found = series.recurrence.occurrences(until) if until is not None else iter(())
-    wanted = [at for at in islice(found, FARTHEST) if at >= uow.now and at not in left_out][:MOST_AT_ONCE]
-    if shift is not None:
-        # What has begun has its row, at its old time.
-        wanted = [at for at in wanted if shift.origin(at) >= uow.now]
-    there = {one.occurrence_at: one for one in locked}
-    for at, one in there.items():
-        if one.status not in Appointment.live or one.occurrence_changed or at is None:
-            uow.emit_if_changed(one, AppointmentUpdated)
-            continue
-        if at in wanted:
-            give(one, fields)
-            one.take_place(times_at(series.times, at))
-            uow.emit_if_changed(one, AppointmentUpdated)
-        else:
+    planned = {one.occurrence_at: one for one in locked if _is_planned(one) and one.occurrence_at is not None}
+    others = [one for one in locked if one not in planned.values()]
+    for one in others:
+        uow.emit_if_changed(one, AppointmentUpdated)
+    taken = {*instants(series.exceptions), *(one.occurrence_at for one in others if one.occurrence_at is not None)}
+    # What has begun has its row, at its old time.
+    begins = uow.now if shift is None else shift.moved(uow.now)
+    await _place(uow, series, planned, taken, begins, fields)
+    expand(uow, series, CHUNK)
+
+
+async def inherit(
+    uow: UnitOfWork, series: RecurringAppointment, following: RecurringAppointment, since: datetime, shift: Shift
+) -> None:
+    """Give the planned occurrences of a series from a place on to the series that follows it. They keep their ids.
+
+    Those that were changed by themselves, canceled or completed stay with the series that made them.
+    """
+    table = Appointment.__table__
+    planned: dict[datetime, Appointment] = {}
+    for one in await lock_occurrences(uow, series.id, table.c.occurrence_at >= since, *_planned()):
+        place = shift.moved(one.occurrence_at) if one.occurrence_at is not None else None
+        if place is None or place in planned:
+            # Two local times became one when the clocks go forward.
             uow.remove(one, AppointmentDeleted)
+            continue
+        planned[place] = one
+        one.series_id, one.uid, one.sequence = following.id, following.uid, following.sequence
+        if one.status_reason == series.show_as != following.show_as:
+            one.show_as(following.show_as)
+    until = series.expanded_until
+    if until is None or until < since:
+        expand(uow, following, FIRST)
+        return
+    following.expanded_until = max(shift.moved(until), following.scheduled_start_at)
+    taken, fields = set(instants(following.exceptions)), shared(following.__dict__)
+    await _place(uow, following, planned, taken, following.scheduled_start_at, fields)
+    expand(uow, following, CHUNK)
+
+
+async def _place(
+    uow: UnitOfWork,
+    series: RecurringAppointment,
+    planned: Mapping[datetime, Appointment],
+    taken: Set[datetime],
+    since: datetime,
+    fields: dict[str, Any],
+) -> None:
+    """Bring planned occurrences, by the places that they have, to places of the rule from an instant on that are not taken.
+
+    Each gets one within the window, as far as the rule has so many; the others are deleted. What is missing is made.
+    """
+    until = series.expanded_until
+    if until is None:
+        return
+    wanted: list[datetime] = []
+    for at in islice(series.recurrence.occurrences(max(until, uow.now + WINDOW)), FARTHEST):
+        if len(wanted) >= (len(planned) if at > until else MOST_AT_ONCE):
+            break
+        if at >= since and at not in taken:
+            wanted.append(at)
+    if wanted:
+        series.expanded_until = wanted[-1] if len(wanted) == MOST_AT_ONCE else max(until, wanted[-1])
+    places = match(sorted(planned), wanted)
+    await _leave(uow, [one for at, one in planned.items() if places.get(at, at) != one.occurrence_at])
+    for origin, one in planned.items():
+        if (place := places.get(origin)) is None:
+            uow.remove(one, AppointmentDeleted)
+            continue
+        one.occurrence_at = place
+        give(one, fields)
+        one.take_place(times_at(series.times, place))
+        uow.emit_if_changed(one, AppointmentUpdated)
+    there = set(places.values())
     for at in wanted:
         if at not in there:
             _make(uow, series, at)
-    expand(uow, series, CHUNK)
+
+
+async def _leave(uow: UnitOfWork, moving: Sequence[Appointment]) -> None:
+    """Let occurrences leave their places before they take others.
+
+    A place belongs to one occurrence at a time. Those of a daily series would meet while they move by a day.
+    """
+    wanted = Appointment.__table__.c.id.in_([one.id for one in moving])
+    await uow.execute(update(Appointment).where(wanted).values(occurrence_at=None))
+
+
+def _is_planned(one: Appointment) -> bool:
+    return one.status in Appointment.live and not one.occurrence_changed
+
+
+def _planned() -> tuple[Any, ...]:
+    """The conditions of occurrences that were not changed by themselves, and are neither canceled nor completed."""
+    table = Appointment.__table__
+    return table.c.status.in_(Appointment.live), table.c.occurrence_changed.is_(False)
 
 
 async def _move(uow: UnitOfWork, series: RecurringAppointment, shift: Shift, locked: list[Appointment]) -> None:
@@ -97,9 +175,7 @@ async def _move(uow: UnitOfWork, series: RecurringAppointment, shift: Shift, loc
         series.expanded_until = shift.moved(series.expanded_until)
     places = {one.id: shift.moved(one.occurrence_at) for one in locked if one.occurrence_at is not None}
     moving = [one for one in locked if one.occurrence_at != places.get(one.id)]
-    # A place belongs to one occurrence at a time. Those of a daily series would meet while they move by a day.
-    table = Appointment.__table__
-    await uow.execute(update(Appointment).where(table.c.id.in_([one.id for one in moving])).values(occurrence_at=None))
+    await _leave(uow, moving)
     for one in moving:
         one.occurrence_at = places[one.id]
 
@@ -175,12 +251,10 @@ async def places_kept(uow: UnitOfWork, series_id: UUID, since: datetime) -> list
     return list((await uow.execute(found.limit(MOST_AT_ONCE))).scalars())
 
 
-async def delete_planned(uow: UnitOfWork, series_id: UUID, since: datetime, *, changed: bool) -> None:
-    """Delete the planned occurrences whose place in the rule is at an instant or later; ``changed`` ones, too."""
+async def delete_planned(uow: UnitOfWork, series_id: UUID, since: datetime) -> None:
+    """Delete the planned occurrences whose place in the rule is at an instant or later, changed ones too."""
     table = Appointment.__table__
-    conditions = [table.c.occurrence_at >= since, table.c.status.in_(Appointment.live)]
-    if not changed:
-        conditions.append(table.c.occurrence_changed.is_(False))
+    conditions = (table.c.occurrence_at >= since, table.c.status.in_(Appointment.live))
     for one in await lock_occurrences(uow, series_id, *conditions):
         uow.remove(one, AppointmentDeleted)
 
@@ -188,11 +262,6 @@ async def delete_planned(uow: UnitOfWork, series_id: UUID, since: datetime, *, c
 async def take_over(uow: UnitOfWork, series: RecurringAppointment, values: dict[str, Any]) -> None:
     """Give fields of the series to its planned occurrences that have not begun and were not changed by themselves."""
     table = Appointment.__table__
-    conditions = (
-        table.c.scheduled_start_at >= uow.now,
-        table.c.status.in_(Appointment.live),
-        table.c.occurrence_changed.is_(False),
-    )
-    for one in await lock_occurrences(uow, series.id, *conditions):
+    for one in await lock_occurrences(uow, series.id, table.c.scheduled_start_at >= uow.now, *_planned()):
         give(one, values)
         uow.emit_if_changed(one, AppointmentUpdated)

@@ -86,6 +86,15 @@ def due_occurrences(
             yield at
 
 
+def match(places: Sequence[datetime], wanted: Sequence[datetime]) -> dict[datetime, datetime]:
+    """Give occurrences their places in a changed rule, both in their order: the place that they have if the rule has it, else the
+    free ones in turn. Those that get none are left out."""
+    there, free = set(places), set(wanted)
+    stay = {at: at for at in places if at in free}
+    others = (at for at in places if at not in free)
+    return stay | dict(zip(others, (at for at in wanted if at not in there), strict=False))
+
+
 def times_at(first: Times, at: datetime) -> Times:
     """Return the times of the occurrence that begins at an instant. It has the exact length of the first (RFC 5545 §3.8.5.3), or
     as many days."""
