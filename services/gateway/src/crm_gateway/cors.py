@@ -5,6 +5,7 @@ from typing import Final
 
 from fastapi.responses import Response
 
+from crm_contracts.sentences import said
 from crm_gateway.proxy.headers import ANSWER, REQUEST
 from crm_kit.errors import DomainError
 
@@ -34,8 +35,11 @@ class OriginNotAllowed(DomainError):
     def __init__(self, origin: str) -> None:
         super().__init__(
             "origin-not-allowed",
-            f"Pages of {origin[:LONGEST_ORIGIN]} may not call this API. Ask your operators to add the origin to"
-            " CRM_CORS_ORIGINS, or call the API from your server.",
+            said(
+                "Pages of {origin} may not call this API. Ask your operators to add the origin to "
+                "CRM_CORS_ORIGINS, or call the API from your server.",
+                origin=origin[:LONGEST_ORIGIN],
+            ),
         )
 
 

@@ -6,6 +6,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from crm_contracts.sentences import said
 from crm_gateway.codings import Codings
 from crm_gateway.cors import Cors
 from crm_gateway.limits import Limiter
@@ -82,7 +83,7 @@ class Edge:
         upstreams: Upstreams = scope["app"].state.upstreams
         upstream = upstreams.get(owner)
         if upstream is None:
-            raise Unavailable(f"The service '{owner}' is not part of this installation.")
+            raise Unavailable(said("The service '{service}' is not part of this installation.", service=owner))
         cause = scope["crm.cause"]
         if cause.traceparent:
             added.append((b"traceparent", cause.traceparent.encode()))

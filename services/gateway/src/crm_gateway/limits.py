@@ -4,6 +4,7 @@ import math
 from collections import OrderedDict
 from typing import Final
 
+from crm_contracts.sentences import said
 from crm_gateway.proxy.breaker import REFUSED
 from crm_kit import clock
 from crm_kit.errors import DomainError
@@ -17,7 +18,7 @@ class TooManyRequests(DomainError):
     def __init__(self, seconds: int, rate: float) -> None:
         super().__init__(
             "too-many-requests",
-            f"You send more than {rate:g} requests a second; slow down.",
+            said("You send more than {rate:g} requests a second; slow down.", rate=rate),
             members={"retry_after": seconds},
         )
 

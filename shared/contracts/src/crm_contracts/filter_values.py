@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
+from crm_contracts.sentences import said
+
 from .types import composed
 
 MAX_VALUES: Final = 200
@@ -110,20 +112,32 @@ Readers = Mapping[FieldType, Callable[[Any], Any]]
 def read_value(field: str, known: FilterField, op: Op, value: Any, pointer: str, readers: Readers) -> Any:
     """Return the Python value of a term; a tuple for several values. Raises FilterError, which says what is allowed."""
     if is_pattern(known, op) and isinstance(value, str) and len(value) > MAX_PATTERN:
-        raise FilterError("too-long", pointer, f"Send text of 1 to {MAX_PATTERN} characters for {field} {op}.")
+        raise FilterError(
+            "too-long",
+            pointer,
+            said("Send text of 1 to {most} characters for {field} {op}.", most=MAX_PATTERN, field=field, op=op),
+        )
     if op is Op.IS_NULL:
         return _one(field, FilterField(FieldType.BOOLEAN), op, value, pointer, readers)
     if op not in (Op.IN, Op.NIN, Op.BETWEEN):
         return _one(field, known, op, value, pointer, readers)
     if not isinstance(value, list | tuple):
-        raise FilterError("invalid-value", pointer, f"Send a list of values for {field} {op}.")
+        raise FilterError("invalid-value", pointer, said("Send a list of values for {field} {op}.", field=field, op=op))
     if op is Op.BETWEEN and len(value) != 2:
-        raise FilterError("invalid-value", pointer, f"Send two values for {field} between, the lower one first.")
+        raise FilterError(
+            "invalid-value", pointer, said("Send two values for {field} between, the lower one first.", field=field)
+        )
     if not 1 <= len(value) <= MAX_VALUES:
-        raise FilterError("invalid-value", pointer, f"Send 1 to {MAX_VALUES} values for {field} {op}.")
+        raise FilterError(
+            "invalid-value",
+            pointer,
+            said("Send 1 to {most} values for {field} {op}.", most=MAX_VALUES, field=field, op=op),
+        )
     values = tuple(_one(field, known, op, single, pointer, readers) for single in value)
     if op is Op.BETWEEN and _later(*values):
-        raise FilterError("invalid-value", pointer, f"Send two values for {field} between, the lower one first.")
+        raise FilterError(
+            "invalid-value", pointer, said("Send two values for {field} between, the lower one first.", field=field)
+        )
     return values
 
 
@@ -146,22 +160,30 @@ def _one(field: str, known: FilterField, op: Op, value: Any, pointer: str, reade
     try:
         read = readers[known.type](value)
     except (ValueError, TypeError, ArithmeticError):
-        raise FilterError("invalid-value", pointer, f"Send {_EXPECTED[known.type]} for {field} {op}.") from None
+        raise FilterError(
+            "invalid-value",
+            pointer,
+            said("Send {expected} for {field} {op}.", expected=_EXPECTED[known.type], field=field, op=op),
+        ) from None
     if known.values is not None and read not in known.values:
         allowed = ", ".join(known.values)
-        raise FilterError("invalid-value", pointer, f"For {field} {op}, send one of: {allowed}.")
+        raise FilterError(
+            "invalid-value",
+            pointer,
+            said("For {field} {op}, send one of: {allowed}.", field=field, op=op, allowed=allowed),
+        )
     return read
 
 
 _EXPECTED: Final[Mapping[FieldType, str]] = {
-    FieldType.TEXT: f"text of 1 to {MAX_TEXT} characters",
-    FieldType.KEYWORD: f"text of 1 to {MAX_TEXT} characters",
-    FieldType.UUID: "a UUID",
-    FieldType.DATE: "a date, YYYY-MM-DD",
-    FieldType.DATETIME: "a time with its offset, such as 2026-05-04T09:30:00Z, or a day, YYYY-MM-DD",
-    FieldType.DECIMAL: "a decimal number",
-    FieldType.INTEGER: "a whole number",
-    FieldType.BOOLEAN: "true or false",
+    FieldType.TEXT: said("text of 1 to {most} characters", most=MAX_TEXT),
+    FieldType.KEYWORD: said("text of 1 to {most} characters", most=MAX_TEXT),
+    FieldType.UUID: said("a UUID"),
+    FieldType.DATE: said("a date, YYYY-MM-DD"),
+    FieldType.DATETIME: said("a time with its offset, such as 2026-05-04T09:30:00Z, or a day, YYYY-MM-DD"),
+    FieldType.DECIMAL: said("a decimal number"),
+    FieldType.INTEGER: said("a whole number"),
+    FieldType.BOOLEAN: said("true or false"),
 }
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)

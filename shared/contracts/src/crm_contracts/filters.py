@@ -13,6 +13,8 @@ from typing import Annotated, Any, Final, Union
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
+from crm_contracts.sentences import said
+
 from .filter_values import (
     FROM_JSON,
     FROM_TEXT,
@@ -248,7 +250,9 @@ def _limit_size(document: Any, pointer: str) -> None:
         if inner:
             depth += 1
         if depth > MAX_DEPTH:
-            raise FilterError("too-deep", pointer, f"Send all, any and not nested at most {MAX_DEPTH} levels deep.")
+            raise FilterError(
+                "too-deep", pointer, said("Send all, any and not nested at most {most} levels deep.", most=MAX_DEPTH)
+            )
         # Below each part there is at least one term.
         if leaves + len(inner) > MAX_TERMS:
             raise FilterError("too-many-terms", pointer, TOO_MANY_TERMS)
@@ -263,9 +267,13 @@ def _limit_cost(tree: Filter, fields: Fields, pointer: str) -> None:
         if is_pattern(fields[term.field], term.op):
             patterns += len(term.value)
     if values > MAX_ALL_VALUES:
-        raise FilterError("too-many-values", pointer, f"Send at most {MAX_ALL_VALUES} values in all terms together.")
+        raise FilterError(
+            "too-many-values", pointer, said("Send at most {most} values in all terms together.", most=MAX_ALL_VALUES)
+        )
     if patterns > MAX_ALL_PATTERNS:
-        message = f"Send at most {MAX_ALL_PATTERNS} characters for contains and starts_with in all terms together."
+        message = said(
+            "Send at most {most} characters for contains and starts_with in all terms together.", most=MAX_ALL_PATTERNS
+        )
         raise FilterError("too-long", pointer, message)
 
 
@@ -325,12 +333,24 @@ def _checked(tree: Filter, fields: Fields, pointer: str) -> Filter:
 def _unknown_field(field: str, pointer: str, fields: Fields) -> FilterError:
     allowed = ", ".join(sorted(fields)) or "none"
     return FilterError(
-        "unknown-field", pointer[:200], f"This list cannot be filtered by {field[:100]!r}. Choose one of: {allowed}."
+        "unknown-field",
+        pointer[:200],
+        said(
+            "This list cannot be filtered by {field!r}. Choose one of: {allowed}.", field=field[:100], allowed=allowed
+        ),
     )
 
 
 def _unknown_op(field: str, op: str, known: FilterField, pointer: str) -> FilterError:
     allowed = ", ".join(known.ops)
     return FilterError(
-        "unknown-operator", pointer, f"{field} ({known.kind}) does not take {str(op)!r}. Choose one of: {allowed}."
+        "unknown-operator",
+        pointer,
+        said(
+            "{field} ({kind}) does not take {op!r}. Choose one of: {allowed}.",
+            field=field,
+            kind=known.kind,
+            op=str(op),
+            allowed=allowed,
+        ),
     )

@@ -11,6 +11,8 @@ from typing import Any, Final
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from crm_contracts.sentences import said
+
 # ISO 4217 list one without bonds, metals and test codes, as of the amendment that removed BGN (2026-01-01).
 _TWO_DECIMALS: Final = (
     "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF CHW CNY "
@@ -54,7 +56,7 @@ def exponent(currency: str) -> int:
     try:
         return EXPONENTS[currency]
     except KeyError:
-        raise MoneyError(f"{currency!r} is not an active ISO 4217 currency code") from None
+        raise MoneyError(said("{currency!r} is not an active ISO 4217 currency code", currency=currency)) from None
 
 
 def quantum(currency: str) -> Decimal:
@@ -84,11 +86,13 @@ class Money:
         try:
             exact = self.amount.quantize(quantum(self.currency), context=_EXACT)
         except Inexact:
-            raise MoneyError(f"{self.currency} has {exponent(self.currency)} decimals") from None
+            raise MoneyError(
+                said("{currency} has {exponent} decimals", currency=self.currency, exponent=exponent(self.currency))
+            ) from None
         except InvalidOperation:
             raise MoneyError("an amount is a finite decimal number") from None
         if abs(exact) >= _LIMIT:
-            raise MoneyError(f"an amount has at most {MAX_INTEGER_DIGITS} integer digits")
+            raise MoneyError(said("an amount has at most {most} integer digits", most=MAX_INTEGER_DIGITS))
         # "-0.00" would be a second form of zero in JSON.
         object.__setattr__(self, "amount", exact if exact else abs(exact))
 
@@ -102,11 +106,11 @@ class Money:
             raise MoneyError('an amount is a decimal string such as "1200.00"')
         # Checked before conversion, because the conversion of a huge integer to text takes quadratic time.
         if isinstance(amount, int) and abs(amount) >= 10**MAX_INTEGER_DIGITS:
-            raise MoneyError(f"an amount has at most {MAX_INTEGER_DIGITS} integer digits")
+            raise MoneyError(said("an amount has at most {most} integer digits", most=MAX_INTEGER_DIGITS))
         if isinstance(amount, str) and not _AMOUNT.fullmatch(amount):
             raise MoneyError('an amount is a decimal string such as "1200.00"')
         if isinstance(amount, str) and len(amount.partition(".")[2]) > exponent(currency):
-            raise MoneyError(f"{currency} has {exponent(currency)} decimals")
+            raise MoneyError(said("{currency} has {exponent} decimals", currency=currency, exponent=exponent(currency)))
         return cls(Decimal(amount), currency)
 
     @classmethod

@@ -10,6 +10,8 @@ from typing import Any, Final
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from crm_contracts.sentences import said
+
 from .money import EXPONENTS, MAX_INTEGER_DIGITS, Money, MoneyError, exponent
 
 MORE_DECIMALS: Final = 4
@@ -34,13 +36,19 @@ class UnitPrice:
             exact = self.amount.quantize(Decimal(1).scaleb(-decimals - MORE_DECIMALS), context=_EXACT)
         except Inexact:
             raise MoneyError(
-                f"a unit price in {self.currency} has at most {decimals + MORE_DECIMALS} decimals"
+                said(
+                    "a unit price in {currency} has at most {decimals} decimals",
+                    currency=self.currency,
+                    decimals=decimals + MORE_DECIMALS,
+                )
             ) from None
         except InvalidOperation:
             raise MoneyError("an amount is a finite decimal number") from None
         # What it rounds to is shown as Money, which has the same limit.
         if exact < 0 or exact.quantize(Decimal(1).scaleb(-decimals), context=_ROUNDING) >= _LIMIT:
-            raise MoneyError(f"a unit price is zero or more, with at most {MAX_INTEGER_DIGITS} integer digits")
+            raise MoneyError(
+                said("a unit price is zero or more, with at most {most} integer digits", most=MAX_INTEGER_DIGITS)
+            )
         shortest = max(decimals, -int(exact.normalize().as_tuple().exponent))
         object.__setattr__(self, "amount", abs(exact.quantize(Decimal(1).scaleb(-shortest), context=_EXACT)))
 
@@ -55,7 +63,13 @@ class UnitPrice:
             raise MoneyError('a unit price is a decimal string such as "0.00125"')
         decimals = text.partition(".")[2]
         if len(decimals) > exponent(currency) and decimals.endswith("0"):
-            raise MoneyError(f"{currency} has {exponent(currency)} decimals; more of them must not end in 0")
+            raise MoneyError(
+                said(
+                    "{currency} has {exponent} decimals; more of them must not end in 0",
+                    currency=currency,
+                    exponent=exponent(currency),
+                )
+            )
         return cls(Decimal(text), currency)
 
     @classmethod

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from crm_contracts.catalogue import entity_named
+from crm_contracts.sentences import Named, entity_word, right_word, said, status_word
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +34,28 @@ class NotFound(DomainError):
     """The record does not exist, or the caller may not read it. The error does not show which."""
 
     def __init__(self, entity: str) -> None:
-        super().__init__("not-found", f"There is no such {entity.replace('_', ' ')}.")
+        super().__init__("not-found", said("There is no such {kind}.", kind=entity_word(entity)))
 
 
 class Forbidden(DomainError):
     """The caller does not hold the privilege at all, or with ``everywhere`` not for the whole organisation."""
 
     def __init__(self, privilege: str, entity: str, *, everywhere: bool = False) -> None:
-        which = " for the whole organisation" if everywhere else ""
-        super().__init__(
-            "forbidden",
-            f"You need the privilege '{privilege}' on {entity}{which}, and none of your security roles has it. Ask an"
-            " administrator for a role that has it.",
-        )
+        if everywhere:
+            detail = said(
+                "You need the privilege '{privilege}' on {entity} for the whole organisation, and none of your security roles has"
+                " it. Ask an administrator for a role that has it.",
+                privilege=privilege,
+                entity=right_word(entity),
+            )
+        else:
+            detail = said(
+                "You need the privilege '{privilege}' on {entity}, and none of your security roles has it. Ask an administrator"
+                " for a role that has it.",
+                privilege=privilege,
+                entity=right_word(entity),
+            )
+        super().__init__("forbidden", detail)
 
 
 class OutOfReach(Forbidden):
@@ -53,9 +63,11 @@ class OutOfReach(Forbidden):
 
     def __init__(self, privilege: str, entity: str) -> None:
         super().__init__(privilege, entity)
-        self.detail = (
-            f"Your privilege '{privilege}' on {entity} does not reach this record. Ask its owner to do it, or ask an"
-            " administrator for a role that reaches further."
+        self.detail = said(
+            "Your privilege '{privilege}' on {entity} does not reach this record. Ask its owner to do it, "
+            "or ask an administrator for a role that reaches further.",
+            privilege=privilege,
+            entity=right_word(entity),
         )
 
 
@@ -91,7 +103,7 @@ class UnknownReference(InvalidValue):
         super().__init__(
             pointer,
             "unknown-reference",
-            f"Send the id of an existing {entity.replace('_', ' ')} that you may read.",
+            said("Send the id of an existing {kind} that you may read.", kind=entity_word(entity)),
         )
 
 
@@ -100,7 +112,9 @@ class InactiveReference(InvalidValue):
 
     def __init__(self, pointer: str, entity: str) -> None:
         super().__init__(
-            pointer, "inactive-reference", f"Choose another {entity.replace('_', ' ')}: this one is inactive."
+            pointer,
+            "inactive-reference",
+            said("Choose another {kind}: this one is inactive.", kind=entity_word(entity)),
         )
 
 
@@ -110,7 +124,7 @@ class Merged(DomainError):
     def __init__(self, entity: str, survivor_id: UUID) -> None:
         self.survivor_id = survivor_id
         survivor = {"type": entity, "id": survivor_id, "href": entity_named(entity).path_of(survivor_id)}
-        message = f"The {entity.replace('_', ' ')} was merged into another. Use the survivor instead."
+        message = said("The {kind} was merged into another. Use the survivor instead.", kind=entity_word(entity))
         super().__init__("merged", message, members={"survivor": survivor})
 
 
@@ -119,7 +133,9 @@ class MergedReference(InvalidValue):
 
     def __init__(self, pointer: str, entity: str, survivor: dict[str, Any] | None) -> None:
         super().__init__(
-            pointer, "merged-reference", f"The {entity.replace('_', ' ')} was merged into another. Refer to that one."
+            pointer,
+            "merged-reference",
+            said("The {kind} was merged into another. Refer to that one.", kind=entity_word(entity)),
         )
         self.members = {} if survivor is None else {"survivor": survivor}
 
@@ -133,6 +149,12 @@ class IllegalTransition(DomainError):
     ) -> None:
         super().__init__(
             "illegal-transition",
-            why or f"'{action}' is not possible while the record is {status}/{status_reason}.",
+            why
+            or said(
+                "'{action}' is not possible while the record is {status}/{status_reason}.",
+                action=Named(action, "command", "record", action),
+                status=status_word("record", status),
+                status_reason=status_reason,
+            ),
             members={"record_status": status, "status_reason": status_reason, "allowed": allowed},
         )

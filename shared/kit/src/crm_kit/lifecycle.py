@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+from crm_contracts.sentences import said
 from crm_kit.errors import IllegalTransition, InvalidValue
 
 
@@ -93,7 +94,7 @@ class Lifecycle:
             if target[1] == reason:
                 return target
         allowed = ", ".join(known for _, known in targets)
-        raise InvalidValue("/reason", "unknown-reason", f"Send one of: {allowed}.")
+        raise InvalidValue("/reason", "unknown-reason", said("Send one of: {allowed}.", allowed=allowed))
 
     def describe(self) -> dict[str, Any]:
         """Return the table as data, for ``GET /meta/state-machines``."""

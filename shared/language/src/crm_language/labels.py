@@ -45,6 +45,10 @@ class Labels:
         """Return the name of a right: `Exceed credit`."""
         return self._label(name, "right")
 
+    def granted(self, name: str) -> str:
+        """Return the name of what a role grants: a kind of record, or a right."""
+        return self._label(name, "right", "entity")
+
     def _label(self, name: str, *contexts: str) -> str:
         for context in contexts:
             if (found := self._known.get((context, name))) is not None:

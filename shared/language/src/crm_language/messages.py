@@ -1,9 +1,10 @@
 """Sentences for people in their language: titles and details of problems, and messages about single values."""
 
-from collections.abc import Mapping
 from typing import Any, Final
 
+from crm_contracts.sentences import Choice, Listed, Named, Sentence
 from crm_language.catalogues import MESSAGES, catalogue
+from crm_language.labels import Labels
 from crm_language.languages import ENGLISH
 
 TITLE: Final = "title"
@@ -14,16 +15,10 @@ CODE: Final = "code"
 """The context of messages, by the code of a rule."""
 
 
-class Sentence(str):
-    """An English sentence that knows its template and the values in it, so that it can be said in another language."""
-
-    template: str
-    given: Mapping[str, Any]
-
-    def __new__(cls, text: str, template: str, given: Mapping[str, Any]) -> "Sentence":
-        made = super().__new__(cls, text)
-        made.template, made.given = template, given
-        return made
+JOINED: Final = {"expected", "expected_tags"}
+"""The values that pydantic joins."""
+SEPARATORS: Final = {"ja": "、", "zh-Hans": "、", "zh-Hant": "、"}
+"""What stands between words in a list."""
 
 
 class Translated(str):
@@ -58,6 +53,23 @@ def _said(sentence: str, language: str) -> str | None:
     translated = catalogue(MESSAGES, language).get(("", template))
     if translated is None:
         return None
+    values = {name: _word(value, language) for name, value in given.items()}
     # pydantic joins the values that it expects by an English word.
-    values = {name: value.replace(" or ", ", ") if isinstance(value, str) else value for name, value in given.items()}
-    return translated.format_map(values) if values else translated
+    for name in JOINED & values.keys():
+        values[name] = str(values[name]).replace(" or ", ", ")
+    return translated.format_map(values)
+
+
+def _word(value: Any, language: str) -> Any:
+    """Return a value as the language says it: sentences and names within it, too. Numbers and texts stay as they are."""
+    match value:
+        case Sentence():
+            return _said(value, language) or value
+        case Named():
+            labels = Labels(language)
+            label = getattr(labels, value.asks[0])(*value.asks[1:])
+            return value if labels.missing else label
+        case Choice() | Listed():
+            return SEPARATORS[language].join(str(_word(one, language)) for one in value.words)
+        case _:
+            return value

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final
 
+from crm_contracts.sentences import said
 from crm_kit.errors import InvalidValue
 
 COMMON_MOVES: Final[dict[str, tuple[set[str], str]]] = {
@@ -40,6 +41,8 @@ def duration(start: datetime | None, end: datetime | None, entered: int | None) 
     if end - start > LONGEST:
         raise InvalidValue("/ended_at", "too-long", "Send an ended_at at most a year after started_at.")
     if entered not in (None, measured):
-        message = f"Leave the duration out: started_at and ended_at are {measured} minutes apart."
+        message = said(
+            "Leave the duration out: started_at and ended_at are {measured} minutes apart.", measured=measured
+        )
         raise InvalidValue("/duration_minutes", "contradicts-times", message)
     return measured

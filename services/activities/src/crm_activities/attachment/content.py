@@ -12,6 +12,7 @@ from crm_activities.files.names import disposition
 from crm_activities.files.opening import storage_of
 from crm_activities.files.ranges import Span, Unsatisfiable, span_of
 from crm_activities.files.storage import Missing, Storage, key_of
+from crm_contracts.sentences import said
 from crm_kit.errors import DomainError
 from crm_kit.http.failures import trace_id
 from crm_kit.http.heads import HEAD
@@ -44,7 +45,7 @@ async def content_of(request: Request, runtime: Runtime, attachment: Attachment)
     try:
         part = span_of(_range(request, etag), attachment.size)
     except Unsatisfiable:
-        message = f"Ask for bytes below {attachment.size}, which is the size of the file."
+        message = said("Ask for bytes below {size}, which is the size of the file.", size=attachment.size)
         refusal = DomainError("range-not-satisfiable", message)
         answer = problem(refusal, request.url.path, trace_id(request.scope["crm.cause"]))
         answer.headers["content-range"] = f"bytes */{attachment.size}"

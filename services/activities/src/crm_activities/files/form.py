@@ -9,6 +9,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect
 
+from crm_contracts.sentences import Sentence, said
 from crm_kit.errors import DomainError
 
 FIELD: Final = "file"
@@ -34,7 +35,7 @@ class FileForm:
         _, options = parse_options_header(request.headers.get("content-type", ""))
         boundary = options.get(b"boundary", b"")
         if not 0 < len(boundary) <= 200:
-            raise _broken("its Content-Type has no boundary")
+            raise _broken(said("its Content-Type has no boundary"))
         self._stream = body_of(request)
         self._parser = MultipartParser(
             boundary,
@@ -60,7 +61,9 @@ class FileForm:
         """Read up to the file, and return its content. Raises 400 ``invalid-request``."""
         while not self._found:
             if not await self._more():
-                raise DomainError("invalid-request", f"Send the file as the part {FIELD!r} of the form.")
+                raise DomainError(
+                    "invalid-request", said("Send the file as the part {field!r} of the form.", field=FIELD)
+                )
         return self._content()
 
     async def _content(self) -> AsyncIterator[bytes]:
@@ -72,7 +75,7 @@ class FileForm:
         while self._pieces:
             yield self._pieces.popleft()
         if not (self._complete and self._finished):
-            raise _broken("it is not complete")
+            raise _broken(said("it is not complete"))
 
     async def _more(self) -> bool:
         """Parse the next piece of the body. Returns whether there was one."""
@@ -81,7 +84,7 @@ class FileForm:
                 try:
                     self._parser.write(chunk)
                 except MultipartParseError as error:
-                    raise _broken("it breaks RFC 7578") from error
+                    raise _broken(said("it breaks RFC 7578")) from error
                 return True
         return False
 
@@ -98,7 +101,7 @@ class FileForm:
 
     def _bound(self) -> None:
         if len(self._field) + len(self._value) > MOST_HEADER_BYTES or len(self._headers) > 20:
-            raise _broken("the headers of a part are too large")
+            raise _broken(said("the headers of a part are too large"))
 
     def _header_ended(self) -> None:
         self._headers[self._field.lower()] = self._value
@@ -122,5 +125,7 @@ class FileForm:
         self._finished = True
 
 
-def _broken(reason: str) -> DomainError:
-    return DomainError("invalid-request", f"The form cannot be read: {reason}. Send multipart/form-data.")
+def _broken(reason: Sentence) -> DomainError:
+    return DomainError(
+        "invalid-request", said("The form cannot be read: {reason}. Send multipart/form-data.", reason=reason)
+    )

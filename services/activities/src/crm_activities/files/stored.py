@@ -19,6 +19,7 @@ from crm_activities.files.opening import storage_of
 from crm_activities.files.sniffing import HEAD, media_type_of
 from crm_activities.files.storage import key_of
 from crm_activities.settings import settings_of
+from crm_contracts.sentences import said
 from crm_kit import clock
 from crm_kit.errors import DomainError
 from crm_kit.events import timers
@@ -104,7 +105,9 @@ class _Passing:
 
 def too_large(limit: int) -> DomainError:
     """Return the 413 of a file that is larger than ``limit`` bytes."""
-    return DomainError("body-too-large", f"Send a file of at most {limit} bytes.", members={"limit": limit})
+    return DomainError(
+        "body-too-large", said("Send a file of at most {limit} bytes.", limit=limit), members={"limit": limit}
+    )
 
 
 async def claim(uow: UnitOfWork, file_id: UUID) -> None:

@@ -11,6 +11,7 @@ from crm_activities.attachment.model import Attachment
 from crm_activities.files.opening import storage_of
 from crm_activities.files.storage import Missing, key_of
 from crm_activities.mail.composing import Part
+from crm_contracts.sentences import said
 from crm_kit.errors import DomainError, InvalidValue
 from crm_kit.process.runtime import Runtime
 from crm_kit.work.uow import UnitOfWork
@@ -41,9 +42,10 @@ async def require_sendable(uow: UnitOfWork, email_id: UUID) -> None:
     found: Any = (await uow.execute(asked)).one()
     count, size = found
     if count > MOST_FILES or size > MAIL_FILE_BYTES:
-        message = (
-            f"Remove attachments: a mail has at most {MOST_FILES} files of {MAIL_FILE_BYTES // 1024**2} MiB in all. Send a link"
-            " instead."
+        message = said(
+            "Remove attachments: a mail has at most {most} files of {size} MiB in all. Send a link instead.",
+            most=MOST_FILES,
+            size=MAIL_FILE_BYTES // 1024**2,
         )
         raise InvalidValue("/attachments", "mail-too-large", message)
 

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, TypeAdapter, ValidationError, field_validator
 
+from crm_contracts.sentences import said
 from crm_contracts.types import Email, ShortText
 from crm_kit.configuration.secret_files import BadSecret, secret
 from crm_kit.errors import InvalidValue
@@ -83,7 +84,9 @@ class Senders(BaseModel):
         """422 ``unknown-sender`` for an address that is not configured. Without any sender, mails wait for one."""
         if self.senders and self.find(address) is None:
             known = ", ".join(one.address for one in self.senders)
-            raise InvalidValue(pointer, "unknown-sender", f"Send one of the addresses of the settings: {known}.")
+            raise InvalidValue(
+                pointer, "unknown-sender", said("Send one of the addresses of the settings: {known}.", known=known)
+            )
 
     def mail_of(self, address: str) -> UUID | None:
         """Return the id of the mail that an address of reports names; None for any other address."""

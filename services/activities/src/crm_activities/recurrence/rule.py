@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from crm_contracts.sentences import said
 from crm_kit.errors import InvalidValue
 
 MOST_COUNT: Final = 1000
@@ -83,22 +84,30 @@ def read_rule(text: str, zone: str) -> Rule:
         name, _, value = piece.partition("=")
         name, value = name.strip(), value.strip()
         if name not in PARTS:
-            raise refused(f"Leave out {name[:40] or 'the empty part'}, or use one of: {', '.join(PARTS)}.")
+            raise refused(
+                said(
+                    "Leave out {part}, or use one of: {allowed}.",
+                    part=name[:40] or said("the empty part"),
+                    allowed=", ".join(PARTS),
+                )
+            )
         if name in parts:
-            raise refused(f"Send {name} once.")
+            raise refused(said("Send {name} once.", name=name))
         if not re.fullmatch(PARTS[name], value):
-            raise refused(f"Send a value of {name} as in RFC 5545, such as FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,WE.")
+            raise refused(
+                said("Send a value of {name} as in RFC 5545, such as FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,WE.", name=name)
+            )
         if name in _LARGEST and any(not 1 <= abs(int(one)) <= _LARGEST[name] for one in value.split(",")):
-            raise refused(f"Send numbers from 1 to {_LARGEST[name]} in {name}.")
+            raise refused(said("Send numbers from 1 to {largest} in {name}.", largest=_LARGEST[name], name=name))
         parts[name] = value
     if "FREQ" not in parts:
-        raise refused(f"Begin with FREQ, one of: {', '.join(FREQUENCIES)}.")
+        raise refused(said("Begin with FREQ, one of: {allowed}.", allowed=", ".join(FREQUENCIES)))
     until, count = parts.pop("UNTIL", None), parts.pop("COUNT", None)
     if until and count:
         raise refused("Send either COUNT or UNTIL.")
     _require_sense(parts)
     if count and int(count) > MOST_COUNT:
-        raise refused(f"Send a COUNT of at most {MOST_COUNT}, or UNTIL.")
+        raise refused(said("Send a COUNT of at most {most}, or UNTIL.", most=MOST_COUNT))
     return Rule(parts, None if until is None else _until(until, zone), int(count) if count else None)
 
 

@@ -17,6 +17,7 @@ from crm_activities.recurrence.expansion import Recurrence
 from crm_activities.recurring_appointment.domain import LIFECYCLE
 from crm_activities.recurring_appointment.planning import MOST_EXCEPTIONS, recurrence_of, text_of
 from crm_contracts.activities.recurring_appointment import RecurringAppointmentRecord, ShownAs
+from crm_contracts.sentences import said
 from crm_contracts.types import utc_text
 from crm_kit.errors import DomainError
 from crm_kit.store.columns import search_index, text_enum
@@ -88,7 +89,9 @@ class RecurringAppointment(ActivityType, Meeting, Base):
         if text_ in self.exceptions:
             return
         if len(self.exceptions) >= MOST_EXCEPTIONS:
-            message = f"Cancel the occurrence, or end the series: it has {MOST_EXCEPTIONS} deleted ones."
+            message = said(
+                "Cancel the occurrence, or end the series: it has {most} deleted ones.", most=MOST_EXCEPTIONS
+            )
             raise DomainError("too-many-occurrences", message)
         self.exceptions = [*self.exceptions, text_]
         self.sequence += 1

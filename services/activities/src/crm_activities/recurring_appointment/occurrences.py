@@ -26,6 +26,7 @@ from crm_activities.recurring_appointment.planning import (
 )
 from crm_contracts.activities.appointment import AppointmentCreated, AppointmentDeleted, AppointmentUpdated
 from crm_contracts.activities.recurring_appointment import RecurringAppointmentExpanded
+from crm_contracts.sentences import said
 from crm_contracts.types import utc_text
 from crm_kit.errors import DomainError
 from crm_kit.events import timers
@@ -234,7 +235,8 @@ async def lock_occurrences(uow: UnitOfWork, series_id: UUID, *conditions: Any) -
     rows = (await uow.execute(wanted.limit(MOST_AT_ONCE + 1).with_for_update(key_share=True))).mappings().all()
     if len(rows) > MOST_AT_ONCE:
         raise DomainError(
-            "too-many-occurrences", f"End the series instead: it has more than {MOST_AT_ONCE} such appointments."
+            "too-many-occurrences",
+            said("End the series instead: it has more than {most} such appointments.", most=MOST_AT_ONCE),
         )
     await uow.names.learn(Appointment, [dict(row) for row in rows])
     return [uow.adopt(Appointment.from_row(dict(row))) for row in rows]

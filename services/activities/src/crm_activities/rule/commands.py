@@ -15,6 +15,7 @@ from crm_contracts.activities.activity_rule import (
     ActivityRuleUpdated,
     MadeType,
 )
+from crm_contracts.sentences import said
 from crm_kit.errors import DomainError, InvalidValue, NotFound
 from crm_kit.events.timers import CHANNEL
 from crm_kit.records.patching import apply, refer_to_principal
@@ -112,7 +113,7 @@ async def _require_sound(uow: UnitOfWork, rule: ActivityRule) -> None:
         )
     ).all()
     if len(others) >= MOST_RULES:
-        message = f"At most {MOST_RULES} rules may be active. Switch off another one first."
+        message = said("At most {most} rules may be active. Switch off another one first.", most=MOST_RULES)
         raise InvalidValue("/active", "too-many-rules", message)
     if closes_a_circle(rule.event_type, rule.activity_type, [(one.event_type, one.activity_type) for one in others]):
         message = "With this event, rules would create activities without end. Choose another event or activity type."

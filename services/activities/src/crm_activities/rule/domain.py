@@ -9,6 +9,7 @@ from crm_contracts.activities.activity_rule import DueUnit
 from crm_contracts.envelope import parse_type
 from crm_contracts.filter_values import Fields, FilterError, value_at
 from crm_contracts.filters import Filter, parse_filter
+from crm_contracts.sentences import said
 from crm_kit.errors import InvalidValue
 
 SUBJECT_LENGTH: Final = 200
@@ -40,7 +41,7 @@ def require_placeholders(fields: Fields, template: str | None, pointer: str) -> 
         raise InvalidValue(
             pointer,
             "unknown-placeholder",
-            f"{{{unknown}}} is no field of this event. Use {{name}} or a field of the record.",
+            said("{{{unknown}}} is no field of this event. Use {{name}} or a field of the record.", unknown=unknown),
         )
 
 

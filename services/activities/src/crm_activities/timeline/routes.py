@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Response
 
 from crm_activities.timeline.query import timeline_page
 from crm_activities.timeline.schemas import TimelineItem
+from crm_contracts.sentences import said
 from crm_contracts.types import form
 from crm_kit.errors import DomainError
 from crm_kit.http.openapi import told
@@ -28,7 +29,9 @@ async def list_timeline(
         str | None,
         Query(
             alias="regarding[in]",
-            pattern=form(f"^{ID}(,{ID}){{0,{MOST - 1}}}$", f"Send 1 to {MOST} ids, with commas between them."),
+            pattern=form(
+                f"^{ID}(,{ID}){{0,{MOST - 1}}}$", said("Send 1 to {most} ids, with commas between them.", most=MOST)
+            ),
             description=f"Ids of 1 to {MOST} records, for their stories in one; instead of `regarding`.",
         ),
     ] = None,

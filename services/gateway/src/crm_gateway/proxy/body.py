@@ -5,6 +5,7 @@ from typing import Final
 
 from starlette.types import Receive
 
+from crm_contracts.sentences import said
 from crm_kit.errors import DomainError
 
 HELD_BYTES: Final = 64 * 1024
@@ -68,7 +69,9 @@ class Upload:
 
 def too_large(limit: int) -> DomainError:
     """Return the 413 with the limit."""
-    return DomainError("body-too-large", f"Send a body of at most {limit} bytes.", members={"limit": limit})
+    return DomainError(
+        "body-too-large", said("Send a body of at most {limit} bytes.", limit=limit), members={"limit": limit}
+    )
 
 
 def declared_length(headers: Mapping[bytes, bytes]) -> int | None:

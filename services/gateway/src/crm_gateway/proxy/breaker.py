@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from crm_contracts.sentences import said
 from crm_kit import clock
 from crm_kit.errors import DomainError
 from crm_kit.signals.metrics import counter
@@ -35,7 +36,12 @@ class TooManyUnderWay(DomainError):
     def __init__(self, upstream: str, share: int) -> None:
         super().__init__(
             "too-many-requests",
-            f"{share} requests of yours to the {upstream} service are under way; wait until some of them are answered.",
+            said(
+                "{share} requests of yours to the {service} service are under way; wait until some of them are "
+                "answered.",
+                share=share,
+                service=upstream,
+            ),
             members={"retry_after": 1},
         )
 
@@ -62,7 +68,7 @@ class Bulkhead:
             raise TooManyUnderWay(self._upstream, self._share)
         if self.taken >= self._slots:
             REFUSED.labels(self._upstream, "slots").inc()
-            raise Unavailable(f"The {self._upstream} service is busy; try again.")
+            raise Unavailable(said("The {service} service is busy; try again.", service=self._upstream))
         self.taken += 1
         self._held[caller] += 1
         try:
@@ -105,7 +111,10 @@ class Breaker:
         left = self._closed_again_at - self._now()
         if left > 0 or self._trying:
             REFUSED.labels(self._upstream, "breaker").inc()
-            raise Unavailable(f"The service '{self._upstream}' cannot be reached; try again.", max(left, FIRST_PAUSE))
+            raise Unavailable(
+                said("The service '{service}' cannot be reached; try again.", service=self._upstream),
+                max(left, FIRST_PAUSE),
+            )
         self._trying = True
         return True
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from crm_contracts.sentences import said
 from crm_kit.errors import DomainError
 from crm_kit.work.announcing import Cause
 
@@ -50,10 +51,10 @@ def for_upstream(
         if name in REQUEST:
             if name in _ONCE:
                 if name in seen:
-                    raise DomainError("invalid-header", f"Send {name.decode()} only once.")
+                    raise DomainError("invalid-header", said("Send {name} only once.", name=name.decode()))
                 seen.add(name)
             if not value.isascii():
-                raise DomainError("invalid-header", f"Send {name.decode()} in ASCII.")
+                raise DomainError("invalid-header", said("Send {name} in ASCII.", name=name.decode()))
             passed.append((name.decode(), value.decode()))
     passed.append(("crm-correlation-id", cause.correlation_id))
     if cause.traceparent:

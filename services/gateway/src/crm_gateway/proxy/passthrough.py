@@ -9,6 +9,7 @@ import structlog
 from aiohttp import ClientResponse
 from starlette.types import Receive, Scope, Send
 
+from crm_contracts.sentences import said
 from crm_gateway.proxy.body import CallerGone, Progress, Upload, declared_length, take_body
 from crm_gateway.proxy.headers import for_caller, for_upstream
 from crm_gateway.proxy.transfers import Pace
@@ -83,7 +84,8 @@ async def _exchange(
                 raise
             # The service was not called yet: the caller was too slow.
             raise DomainError(
-                "request-timeout", f"The body was not complete within {total:g} seconds. Send it in one piece."
+                "request-timeout",
+                said("The body was not complete within {total:g} seconds. Send it in one piece.", total=total),
             ) from None
         with upstream.calls.slot(visit.caller):
             hop = min(settings.hop_seconds, until - loop.time())

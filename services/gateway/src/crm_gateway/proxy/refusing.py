@@ -4,6 +4,7 @@ from typing import Final
 
 import orjson
 
+from crm_contracts.sentences import said
 from crm_gateway.proxy.upstream import UpstreamAnswer
 from crm_kit.errors import DomainError
 from crm_kit.http.problems import MEDIA_TYPE, Problem, status_of
@@ -27,4 +28,4 @@ def refusal(service: str, answer: UpstreamAnswer) -> DomainError:
 
 def makes_no_sense(service: str, what: str) -> DomainError:
     """Return the 502 for an answer that a service must not give."""
-    return DomainError("upstream-failed", f"The service '{service}' answered {what}.")
+    return DomainError("upstream-failed", said("The service '{service}' answered {what}.", service=service, what=what))

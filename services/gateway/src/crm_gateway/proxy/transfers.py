@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Hashable
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from crm_contracts.sentences import said
 from crm_gateway.proxy.breaker import Bulkhead, Unavailable
 from crm_gateway.settings import GatewaySettings
 from crm_kit.errors import DomainError
@@ -48,8 +49,11 @@ class Pace:
         """Return the 408 for a caller that was too slow."""
         return DomainError(
             "request-timeout",
-            f"The transfer was slower than {self._settings.transfer_rate:,} bytes a second; send it again over a better"
-            " connection, or in smaller parts.",
+            said(
+                "The transfer was slower than {rate:,} bytes a second; send it again over a better "
+                "connection, or in smaller parts.",
+                rate=self._settings.transfer_rate,
+            ),
         )
 
     def _allow(self, seconds: float) -> None:
@@ -88,7 +92,9 @@ class Transfers:
         except TooManyAtOnce:
             if self._working.held(caller):
                 raise
-            raise Unavailable(f"The {self._upstream} service is busy with others' transfers; try again.", 10) from None
+            raise Unavailable(
+                said("The {service} service is busy with others' transfers; try again.", service=self._upstream), 10
+            ) from None
 
     def worked(self, caller: Hashable) -> None:
         """Return the work slot."""

@@ -11,6 +11,7 @@ import structlog
 from aiohttp import ClientError, ClientResponse, ClientTimeout
 from yarl import URL
 
+from crm_contracts.sentences import said
 from crm_gateway.proxy.body import Upload
 from crm_gateway.proxy.breaker import Breaker, Bulkhead, Unavailable
 from crm_gateway.proxy.transfers import Transfers
@@ -60,7 +61,7 @@ class DeadlineExceeded(DomainError):
     """504: the upstream was too slow, or no time was left to call it."""
 
     def __init__(self, upstream: str) -> None:
-        super().__init__("deadline-exceeded", f"The service '{upstream}' did not answer in time.")
+        super().__init__("deadline-exceeded", said("The service '{service}' did not answer in time.", service=upstream))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,9 @@ class Upstream:
         except TimeoutError as error:
             raise DeadlineExceeded(self.name) from error
         if whole is None:
-            raise DomainError("upstream-failed", f"The answer of the {self.name} service is too large.")
+            raise DomainError(
+                "upstream-failed", said("The answer of the {service} service is too large.", service=self.name)
+            )
         return UpstreamAnswer(answer.status, answer.headers, whole)
 
     def _gone(self) -> None:
@@ -236,12 +239,17 @@ class Upstream:
     def _refusal(self, error: ClientError) -> DomainError:
         match error:
             case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError():
-                return Unavailable(f"The service '{self.name}' cannot be reached; try again.")
+                return Unavailable(said("The service '{service}' cannot be reached; try again.", service=self.name))
             case aiohttp.ClientResponseError() | aiohttp.ClientPayloadError():
-                return DomainError("upstream-failed", f"The service '{self.name}' gave no valid answer.")
+                return DomainError(
+                    "upstream-failed", said("The service '{service}' gave no valid answer.", service=self.name)
+                )
         return Unavailable(
-            f"The connection to the service '{self.name}' broke before it answered, so the request may or may not have"
-            " taken effect; send it again with the same Idempotency-Key, or read the record first."
+            said(
+                "The connection to the service '{service}' broke before it answered, so the request may or may not "
+                "have taken effect; send it again with the same Idempotency-Key, or read the record first.",
+                service=self.name,
+            )
         )
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from crm_contracts.sentences import said
 from crm_gateway.views.customer_schemas import Customer360
 from crm_gateway.views.parts import Composer, Told
 from crm_kit import clock
@@ -120,7 +121,9 @@ async def _campaigns(composer: Composer, origins: Sequence[Told]) -> Told:
     """Return the campaigns of the leads and deals. They are unknown as long as one of those lists is missing."""
     for told in origins:
         if (error := told.error) is not None:
-            unknown = DomainError(error.slug, f"The campaigns are not known: {error.detail}", members=error.members)
+            unknown = DomainError(
+                error.slug, said("The campaigns are not known: {detail}", detail=error.detail), members=error.members
+            )
             return Told(f"{API}/campaigns", clock.now(), error=unknown)
     ids = sorted(
         {UUID(item["campaign_id"]) for told in origins for item in told.value["items"] if item.get("campaign_id")}

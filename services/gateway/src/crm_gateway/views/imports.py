@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
+from crm_contracts.sentences import said
 from crm_gateway.proxy.breaker import Unavailable
 from crm_gateway.routes import IMPORTING
 from crm_gateway.views.parts import Composer, Part, Told
@@ -63,6 +64,6 @@ async def list_imports(
 async def _ask(composer: Composer, request: Request, name: str, target: str) -> Told:
     upstream = request.app.state.upstreams.get(name)
     if upstream is None:
-        gone = Unavailable(f"The service '{name}' is not part of this installation.")
+        gone = Unavailable(said("The service '{service}' is not part of this installation.", service=name))
         return Told(target, clock.now(), error=gone)
     return await composer.ask_items(upstream, target, "next")

@@ -9,6 +9,7 @@ import orjson
 from fastapi import Request
 from pydantic import AwareDatetime, BaseModel, Field
 
+from crm_contracts.sentences import said
 from crm_gateway.proxy.breaker import Unavailable
 from crm_gateway.proxy.refusing import makes_no_sense, refusal
 from crm_gateway.proxy.upstream import DeadlineExceeded, Upstream, Upstreams
@@ -85,7 +86,7 @@ class Composer:
         owner = upstream_of(target.partition("?")[0])
         upstream = self._upstreams.get(owner or "")
         if upstream is None:
-            gone = Unavailable(f"The service '{owner}' is not part of this installation.")
+            gone = Unavailable(said("The service '{service}' is not part of this installation.", service=owner))
             return Told(target, clock.now(), error=gone)
         return await self.ask_service(upstream, target)
 
@@ -111,7 +112,7 @@ class Composer:
         except DomainError as error:
             return Told(target, as_of, error=error)
         except orjson.JSONDecodeError:
-            return Told(target, as_of, error=makes_no_sense(upstream.name, "no JSON"))
+            return Told(target, as_of, error=makes_no_sense(upstream.name, said("no JSON")))
 
 
 def _with(told: Told, service: str, *members: str) -> Told:
@@ -119,5 +120,5 @@ def _with(told: Told, service: str, *members: str) -> Told:
         return told
     value = told.value
     if not (isinstance(value, dict) and value.keys() >= set(members) and isinstance(value["items"], list)):
-        return Told(told.target, told.as_of, error=makes_no_sense(service, "no list"))
+        return Told(told.target, told.as_of, error=makes_no_sense(service, said("no list")))
     return told

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from crm_contracts.sentences import said
 from crm_kit.errors import DomainError
 from crm_kit.identifiers import fold
 from crm_kit.store.chores import delete_some
@@ -38,7 +39,7 @@ class TooManyRequests(DomainError):
     def __init__(self, seconds: int) -> None:
         super().__init__(
             "too-many-requests",
-            f"Too many token requests; try again in {seconds} s.",
+            said("Too many token requests; try again in {seconds} s.", seconds=seconds),
             members={
                 "retry_after": seconds,
                 "error": "temporarily_unavailable",

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from crm_contracts.access import Privilege
 from crm_contracts.catalogue import entity_named
 from crm_contracts.identity import PrincipalRemovalCreated, PrincipalRemovalRefused
+from crm_contracts.sentences import Named, entity_word, said
 from crm_identity.removal.domain import OPEN, SUPERSEDED, asked, is_stuck
 from crm_identity.removal.model import PrincipalRemoval
 from crm_identity.removal.rights import deletes, not_assignable
@@ -115,8 +116,11 @@ def being_removed(removal: PrincipalRemoval) -> DomainError:
     """Return the error 409 for a principal whose records move to another owner."""
     return DomainError(
         "being-removed",
-        f"The records of this {_word(removal)} are moving to another owner, and then it is deleted. Wait until the removal has"
-        " ended.",
+        said(
+            "The records of this {kind} are moving to another owner, and then it is deleted. Wait until the "
+            "removal has ended.",
+            kind=_word(removal),
+        ),
         members={"removal": _href(removal)},
     )
 
@@ -125,10 +129,21 @@ def owns_records(removal: PrincipalRemoval) -> DomainError:
     """Return the error 409 for a principal that owns records, with their number in each service."""
     word = _word(removal)
     owned = [{"service": part["service"], "records": part["owned"]} for part in removal.services if part["owned"]]
-    disable = "" if removal.principal_type == "team" else f" To keep them with this {word}, disable it instead."
+    records = sum(part["records"] for part in owned)
+    if removal.principal_type == "team":
+        detail = said(
+            "This {kind} owns {records} records. Name their new owner with transfer_to.", kind=word, records=records
+        )
+    else:
+        detail = said(
+            "This {kind} owns {records} records. Name their new owner with transfer_to. To keep them with this {kind}, disable it"
+            " instead.",
+            kind=word,
+            records=records,
+        )
     return DomainError(
         "owns-records",
-        f"This {word} owns {sum(part['records'] for part in owned)} records. Name their new owner with transfer_to.{disable}",
+        detail,
         members={"owned": owned, "removal": _href(removal)},
     )
 
@@ -137,8 +152,10 @@ def _href(removal: PrincipalRemoval) -> str:
     return entity_named(PrincipalRemoval.entity()).path_of(removal.id)
 
 
-def _word(removal: PrincipalRemoval) -> str:
-    return "API client" if removal.principal_type == "client" else removal.principal_type
+def _word(removal: PrincipalRemoval) -> Named:
+    if removal.principal_type == "client":
+        return Named("API client", "entity", "api_client")
+    return entity_word(removal.principal_type)
 
 
 def _require_assign(uow: UnitOfWork) -> None:
@@ -154,7 +171,11 @@ async def _require_recipient(uow: UnitOfWork, principal_id: UUID, recipient_id: 
         raise InvalidValue(TRANSFER, "unknown-reference", "Send the id of an existing user or team.")
     kind, active = tuple(found[0])
     if not active or await open_removal(uow, recipient_id) is not None:
-        raise InvalidValue(TRANSFER, "inactive-reference", f"Choose another {kind}: this one is not active.")
+        raise InvalidValue(
+            TRANSFER,
+            "inactive-reference",
+            said("Choose another {kind}: this one is not active.", kind=entity_word(kind)),
+        )
     return kind, recipient_id
 
 

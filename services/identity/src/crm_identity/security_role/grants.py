@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from crm_contracts.access import Depth, DepthName, Privilege, decode, union
 from crm_contracts.rights import Right
+from crm_contracts.sentences import right_word, said
 from crm_identity.security_role.domain import grantable, privileges_on
 from crm_identity.security_role.model import SecurityRole, grants_of
 from crm_kit.access.privileges import Principal
@@ -20,10 +21,10 @@ HOLDERS = (
 )
 
 REACHES = {
-    Depth.USER: "for their own records",
-    Depth.BUSINESS_UNIT: "for their business unit",
-    Depth.DEEP: "for their business unit and those below",
-    Depth.ORGANIZATION: "for the whole organisation",
+    Depth.USER: said("for their own records"),
+    Depth.BUSINESS_UNIT: said("for their business unit"),
+    Depth.DEEP: said("for their business unit and those below"),
+    Depth.ORGANIZATION: said("for the whole organisation"),
 }
 """The depths in words."""
 
@@ -39,7 +40,11 @@ def checked_privileges(privileges: Mapping[str, Any]) -> dict[str, Any]:
     stored = {}
     for name, held in sorted(privileges.items()):
         if name not in entities:
-            raise InvalidValue(f"/privileges/{name}", "unknown-entity", f"Name one of: {', '.join(sorted(entities))}.")
+            raise InvalidValue(
+                f"/privileges/{name}",
+                "unknown-entity",
+                said("Name one of: {allowed}.", allowed=", ".join(sorted(entities))),
+            )
         stored[name] = {privilege.value: DepthName(getattr(held, privilege.value)).value for privilege in Privilege}
         known = entities[name]
         meant = {privilege.value for privilege in privileges_on(known)}
@@ -65,8 +70,13 @@ def refuse_beyond(principal: Principal, grants: Mapping[str, str]) -> None:
             if depth > principal.depth(entity, privilege):
                 raise DomainError(
                     "forbidden",
-                    f"You can only grant rights that you hold. This role would grant the privilege '{privilege.value}' on"
-                    f" {entity} {REACHES[depth]}. Leave it out, or ask an administrator to create the role.",
+                    said(
+                        "You can only grant rights that you hold. This role would grant the privilege '{privilege}' on "
+                        "{entity} {reach}. Leave it out, or ask an administrator to create the role.",
+                        privilege=privilege.value,
+                        entity=right_word(entity),
+                        reach=REACHES[depth],
+                    ),
                 )
 
 

@@ -4,6 +4,7 @@ from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 
 from crm_contracts.money import Money
+from crm_contracts.sentences import said
 from crm_kit.errors import InvalidValue
 from crm_kit.lifecycle import Lifecycle
 
@@ -41,7 +42,7 @@ def require_base_currency(field: str, amount: Money | None, base: str) -> None:
     """Require base currency, because amounts are compared with revenue in base currency and marketing has no exchange
     rates."""
     if amount is not None and amount.currency != base:
-        message = f"Send the amount in the organisation's base currency, {base}."
+        message = said("Send the amount in the organisation's base currency, {base}.", base=base)
         raise InvalidValue(f"/{field}/currency", "currency-mismatch", message)
 
 

@@ -3,6 +3,7 @@
 from sqlalchemy import select
 
 from crm_contracts.sales.choices import CustomerCreation
+from crm_contracts.sentences import entity_word, said
 from crm_kit.errors import DomainError, InvalidValue
 from crm_kit.store.record import stored_columns
 from crm_kit.work.uow import UnitOfWork
@@ -51,6 +52,9 @@ async def require_active_customer(
         customer = kind.from_row(dict((await uow.execute(found)).mappings().one()))
         know_name(uow, customer)
     if customer.status == "inactive":
-        message = f"The {customer.entity()} is inactive. Activate it first, or choose another customer."
+        message = said(
+            "The {kind} is inactive. Activate it first, or choose another customer.",
+            kind=entity_word(customer.entity()),
+        )
         raise InvalidValue("/customer", "inactive-reference", message)
     return customer

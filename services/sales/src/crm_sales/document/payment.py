@@ -6,6 +6,7 @@ from typing import Any
 
 from crm_contracts.sales.choices import PaymentTerms
 from crm_contracts.sales.payment_conditions import PaymentConditions
+from crm_contracts.sentences import said
 from crm_kit.errors import InvalidValue
 
 DAYS = {
@@ -57,7 +58,7 @@ def _require_whole_discount(conditions: PaymentConditions) -> None:
         message = "Send discount_percent above 0 together with discount_days, or neither."
         raise InvalidValue("/payment_conditions/discount_percent", "incomplete-discount", message)
     if days is not None and days > conditions.days:
-        message = f"Send at most {conditions.days} days for the discount, the days to pay."
+        message = said("Send at most {days} days for the discount, the days to pay.", days=conditions.days)
         if conditions.end_of_month:
             message += " They can end on the last day of a month, which end_of_month does not move."
         raise InvalidValue("/payment_conditions/discount_days", "incomplete-discount", message)

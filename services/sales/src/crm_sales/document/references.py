@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from crm_contracts.sentences import said, status_word
 from crm_kit.errors import DomainError, Forbidden, InvalidValue, Merged, NotFound, UnknownReference
 from crm_kit.records.patch import Patch
 from crm_kit.work.uow import UnitOfWork
@@ -58,7 +59,11 @@ async def hold_deal(uow: UnitOfWork, kind: type[SalesDocument], document_id: UUI
 def require_open(deal: Opportunity, pointer: str = "/opportunity_id") -> None:
     """Refuse a closed deal: nothing new can be offered in it. 422 ``inactive-reference``."""
     if deal.status != "open":
-        raise InvalidValue(pointer, "inactive-reference", f"The deal is {deal.status}. Reopen it first.")
+        raise InvalidValue(
+            pointer,
+            "inactive-reference",
+            said("The deal is {status}. Reopen it first.", status=status_word("opportunity", deal.status)),
+        )
 
 
 async def require_deal_not_lost(uow: UnitOfWork, document: SalesDocument) -> None:

@@ -6,13 +6,14 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from crm_contracts.sentences import said
 from crm_sales.duplicates.finding import Match, Target, Wanted, find
 
 SHOWN: Final = 20
 COMPARED: Final = 1000
 """Number of records with a similar name that are compared, for each kind. Tens of thousands can share a name, and
 comparing all of them would take longer than a request may."""
-TOO_COMMON: Final = "So many records have a name like this that they cannot be compared within a request"
+TOO_COMMON: Final = said("So many records have a name like this that they cannot be compared within a request")
 
 
 @dataclass(frozen=True, slots=True)

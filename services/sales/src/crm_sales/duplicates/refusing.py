@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from crm_contracts.sentences import Choice, Listed, Sentence, entity_word, said
 from crm_kit.errors import DomainError
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.duplicates.finding import ACCOUNTS, CONTACTS, Match, Reason, Target, Wanted, searches_for
@@ -11,17 +12,19 @@ from crm_sales.duplicates.likeness import Likeness, Somebody
 from crm_sales.duplicates.telling import readable
 
 WORDS: dict[Reason, str] = {
-    "email": "the same e-mail address",
-    "phone": "the same telephone number",
-    "name": "a similar name",
+    "email": said("the same e-mail address"),
+    "phone": said("the same telephone number"),
+    "name": said("a similar name"),
 }
+ONE = {said("Use one of them"): said("Use it"), said("Link one of them"): said("Link it")}
+"""What to do with one record, by what to do with many."""
 NAMED = 3
 """Number of records that the message names. The list contains the others."""
 
 
 async def refuse_duplicates_of(uow: UnitOfWork, record: Somebody) -> None:
     """Raise 409 ``possible-duplicates`` if the record to write likely exists already. One statement."""
-    await _refuse(uow, searches_for([record]), "Use one of them", "send duplicates=allow")
+    await _refuse(uow, searches_for([record]), said("Use one of them"), "duplicates=allow")
 
 
 async def refuse_duplicates(uow: UnitOfWork, *, account: Likeness | None, contact: Likeness | None) -> None:
@@ -30,41 +33,65 @@ async def refuse_duplicates(uow: UnitOfWork, *, account: Likeness | None, contac
     searches: list[tuple[Target, list[Wanted]]]
     searches = [(target, [(0, likeness)]) for target, likeness in asked if likeness is not None]
     await uow.transaction()
-    await _refuse(uow, searches, "Link one of them", "send allow_duplicates: true")
+    await _refuse(uow, searches, said("Link one of them"), "allow_duplicates: true")
 
 
-async def _refuse(uow: UnitOfWork, searches: Sequence[tuple[Target, Sequence[Wanted]]], use: str, go_on: str) -> None:
-    async with uow.reads.bounded(f"{TOO_COMMON}; {go_on} to go on without comparing."):
+async def _refuse(
+    uow: UnitOfWork, searches: Sequence[tuple[Target, Sequence[Wanted]]], use: Sentence, go_on: str
+) -> None:
+    async with uow.reads.bounded(
+        said("{too_common}; send {go_on} to go on without comparing.", too_common=TOO_COMMON, go_on=go_on)
+    ):
         known = await look_for(await uow.connection(), searches)
     if known.matches:
         members = {"duplicates": [_named(uow, match) for match in known.matches], "more": known.more}
         raise DomainError("possible-duplicates", _sentence(uow, known, use, go_on), members=members)
 
 
-def _sentence(uow: UnitOfWork, known: Known, use: str, go_on: str) -> str:
+def _sentence(uow: UnitOfWork, known: Known, use: Sentence, go_on: str) -> Sentence:
     """Return a message that names the matches that the caller may read, and says what to do next."""
     shown = [match for match in known.matches if readable(uow, match)]
-    named = [
-        f"{match.type} {match.number or match.id} ({_and([WORDS[reason] for reason in match.reasons])})"
-        for match in shown
-    ]
+    named = [_of_match(match) for match in shown]
     others = len(known.matches) - len(named[:NAMED])
+    if not named and len(known.matches) == 1:
+        return said(
+            "A record that you may not read is likely the same. Ask an administrator whose it is, or send {go_on} to go on.",
+            go_on=go_on,
+        )
     if not named:
-        if len(known.matches) == 1:
-            hidden, whose = "A record that you may not read is", "whose it is"
-        else:
-            hidden, whose = "Records that you may not read are", "whose they are"
-        return f"{hidden} likely the same. Ask an administrator {whose}, or {go_on} to go on."
+        return said(
+            "Records that you may not read are likely the same. Ask an administrator whose they are, or send {go_on} to go on.",
+            go_on=go_on,
+        )
     if others or known.more:
-        counted = f"at least {others}" if known.more else str(others)
-        return f"This is likely {', '.join(named[:NAMED])} or one of {counted} more. {use}, or {go_on} to go on."
-    if len(named) == 1:
-        return f"This is likely {named[0]}. {use.replace('one of them', 'it')}, or {go_on} to go on."
-    return f"This is likely {', '.join(named[:-1])} or {named[-1]}. {use}, or {go_on} to go on."
+        counted = said("at least {others}", others=others) if known.more else str(others)
+        return said(
+            "This is likely {records} or one of {others} more. {use}, or send {go_on} to go on.",
+            records=Listed(*named[:NAMED]),
+            others=counted,
+            use=use,
+            go_on=go_on,
+        )
+    return said(
+        "This is likely {records}. {use}, or send {go_on} to go on.",
+        records=Choice(*named) if len(named) < 3 else Choice(Listed(*named[:-1]), named[-1]),
+        use=ONE[use] if len(named) == 1 else use,
+        go_on=go_on,
+    )
 
 
-def _and(words: Sequence[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+def _of_match(match: Match) -> Sentence:
+    reasons = [WORDS[reason] for reason in match.reasons]
+    kind, number = entity_word(match.type), match.number or match.id
+    if len(reasons) == 1:
+        return said("{kind} {number} ({reason})", kind=kind, number=number, reason=reasons[0])
+    return said(
+        "{kind} {number} ({reasons} and {reason})",
+        kind=kind,
+        number=number,
+        reasons=Listed(*reasons[:-1]),
+        reason=reasons[-1],
+    )
 
 
 def _named(uow: UnitOfWork, match: Match) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 from starlette.responses import Response
 
 from crm_contracts.access import Privilege
+from crm_contracts.sentences import said
 from crm_kit.store.presenter import to_json
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.duplicates.finding import Match, searches_for
@@ -22,7 +23,9 @@ async def tell_duplicates_of(uow: UnitOfWork, record: Somebody) -> Response:
     async def look() -> Known:
         return await look_for(await uow.connection(), searches)
 
-    known = await uow.reads.quickly(look, f"{TOO_COMMON}; look for an e-mail address or a phone instead.")
+    known = await uow.reads.quickly(
+        look, said("{too_common}; look for an e-mail address or a phone instead.", too_common=TOO_COMMON)
+    )
     body = {"duplicates": [told(uow, match) for match in known.matches], "more": known.more}
     return Response(to_json(body), 200, {"cache-control": "no-store"}, "application/json")
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 from sqlalchemy import bindparam, select
 
 from crm_contracts.money import Money, MoneyError, convert
+from crm_contracts.sentences import said
 from crm_kit.errors import InvalidValue
 from crm_kit.store.record import Record
 from crm_kit.work.calendar import today
@@ -47,7 +48,7 @@ def _in_base(amount: Money, rate: Decimal, base: str, field: str) -> Money:
     try:
         return convert(amount, rate, base)
     except MoneyError as error:
-        message = f"Send a smaller amount: in base currency, {error}."
+        message = said("Send a smaller amount: in base currency, {error}.", error=error.args[0])
         raise InvalidValue(f"/{field}/amount", "too-large", message) from error
 
 
@@ -57,7 +58,7 @@ def _currency_of(uow: UnitOfWork, record: Record, fields: tuple[str, ...], given
     for field, amount in given.items():
         currency = currency or amount.currency
         if amount.currency != currency:
-            message = f"Send the amount in {currency}, the currency of this record."
+            message = said("Send the amount in {currency}, the currency of this record.", currency=currency)
             raise InvalidValue(f"/{field}/currency", "currency-mismatch", message)
     return currency if given else None
 
@@ -69,6 +70,6 @@ async def _rate(uow: UnitOfWork, currency: str, pointer: str) -> Decimal:
         await uow.execute(RATE_IN_FORCE, {"currency": currency, "today": today(uow)})
     ).scalar_one_or_none()
     if rate is None:
-        message = f"No exchange rate for {currency} is in force today. Add one first."
+        message = said("No exchange rate for {currency} is in force today. Add one first.", currency=currency)
         raise InvalidValue(pointer, "no-exchange-rate", message)
     return rate

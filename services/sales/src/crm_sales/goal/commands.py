@@ -19,6 +19,7 @@ from crm_contracts.sales.goal import (
     GoalReopened,
     GoalUpdated,
 )
+from crm_contracts.sentences import entity_word, said, status_word
 from crm_kit.errors import InvalidValue
 from crm_kit.records.patching import (
     Assignment,
@@ -131,7 +132,10 @@ async def _set_goal_owner(uow: UnitOfWork, goal: Goal, wanted: GoalOwnerInput | 
     elif (wanted.type, wanted.id) != (goal.goal_owner_type, goal.goal_owner_id):
         found = await refer_to_principal(uow, wanted.type, wanted.id, "/goal_owner/id")
         if not uow.reach(Goal, privilege).covers(wanted.id, found.unit):
-            message = f"Choose another goal owner: your privilege on goals does not reach this {wanted.type}."
+            message = said(
+                "Choose another goal owner: your privilege on goals does not reach this {kind}.",
+                kind=entity_word(wanted.type),
+            )
             raise InvalidValue("/goal_owner/id", "beyond-reach", message)
         goal.goal_owner_type, goal.goal_owner_id = wanted.type, wanted.id
         uow.names[wanted.id] = ReferenceName(found.name)
@@ -149,7 +153,9 @@ async def _require_place(uow: UnitOfWork, goal: Goal, parent_id: UUID, *, new_pa
         parent = await uow.refer(Goal, parent_id, "/parent_goal_id")
         if parent.status != "open":
             raise InvalidValue(
-                "/parent_goal_id", "inactive-reference", f"Choose an open parent goal: this one is {parent.status}."
+                "/parent_goal_id",
+                "inactive-reference",
+                said("Choose an open parent goal: this one is {status}.", status=status_word("goal", parent.status)),
             )
         require_part(parent.metric, parent.period, goal.metric, goal.period)
     await TREE.require_place(uow, goal, parent_id)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from crm_contracts.money import Money
 from crm_contracts.sales.choices import GoalMetric
+from crm_contracts.sentences import Named, said
 from crm_kit.errors import InvalidValue
 from crm_kit.lifecycle import Lifecycle
 
@@ -49,15 +50,27 @@ def require_targets(metric: str, wanted: Targets, base: str) -> None:
     used, unused = ("", "_count") if money else ("_count", "")
     for field in ("target", "stretch_target"):
         if getattr(wanted, field + unused) is not None:
-            message = f"Send {field}{used} instead: the metric of the goal is {metric}."
+            message = said(
+                "Send {field} instead: the metric of the goal is {metric}.",
+                field=field + used,
+                metric=Named(metric, "option", "goal", "metric", metric),
+            )
             raise InvalidValue(f"/{field}{unused}", "other-metric", message)
     target: Money | int | None = wanted.target if money else wanted.target_count
     stretch: Money | int | None = wanted.stretch_target if money else wanted.stretch_target_count
     if target is None:
-        raise InvalidValue(f"/target{used}", "target-required", f"A goal of {metric} needs a target{used}.")
+        raise InvalidValue(
+            f"/target{used}",
+            "target-required",
+            said(
+                "A goal of {metric} needs a {field}.",
+                metric=Named(metric, "option", "goal", "metric", metric),
+                field=f"target{used}",
+            ),
+        )
     for field, amount in (("target", target), ("stretch_target", stretch)):
         if isinstance(amount, Money) and amount.currency != base:
-            message = f"Send the amount in the organisation's base currency, {base}."
+            message = said("Send the amount in the organisation's base currency, {base}.", base=base)
             raise InvalidValue(f"/{field}/currency", "currency-mismatch", message)
     if stretch is not None and _number(stretch) < _number(target):
         raise InvalidValue(
@@ -75,11 +88,20 @@ def require_part(parent_metric: str, parent: Period, metric: str, period: Period
     """Require its parent's metric, and a period within the parent's: 422 ``other-metric`` or ``outside-parent``."""
     if parent_metric != metric:
         raise InvalidValue(
-            "/parent_goal_id", "other-metric", f"Choose another parent: this one counts {parent_metric}."
+            "/parent_goal_id",
+            "other-metric",
+            said(
+                "Choose another parent: this one counts {metric}.",
+                metric=Named(parent_metric, "option", "goal", "metric", parent_metric),
+            ),
         )
     if period[0] < parent[0] or period[1] > parent[1]:
         pointer = "/period_start" if period[0] < parent[0] else "/period_end"
-        message = f"Send a period within that of the parent goal, {parent[0].isoformat()} to {parent[1].isoformat()}."
+        message = said(
+            "Send a period within that of the parent goal, {first} to {last}.",
+            first=parent[0].isoformat(),
+            last=parent[1].isoformat(),
+        )
         raise InvalidValue(pointer, "outside-parent", message)
 
 
@@ -87,8 +109,10 @@ def require_parts_fit(period: Period, parts: Period) -> None:
     """Require that a period contains those of the goals below: 422 ``parts-outside``."""
     if parts[0] < period[0] or parts[1] > period[1]:
         pointer = "/period_start" if parts[0] < period[0] else "/period_end"
-        message = (
-            f"Send a period that contains that of the goals below, {parts[0].isoformat()} to {parts[1].isoformat()}."
+        message = said(
+            "Send a period that contains that of the goals below, {first} to {last}.",
+            first=parts[0].isoformat(),
+            last=parts[1].isoformat(),
         )
         raise InvalidValue(pointer, "parts-outside", message)
 

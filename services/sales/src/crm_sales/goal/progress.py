@@ -11,6 +11,7 @@ from uuid import UUID
 
 from crm_contracts.money import MAX_INTEGER_DIGITS, Money, exponent
 from crm_contracts.sales.choices import GoalMetric
+from crm_contracts.sentences import said
 from crm_kit.errors import DomainError
 from crm_kit.store.database import fetch
 from crm_kit.work.uow import UnitOfWork
@@ -107,7 +108,8 @@ async def reached_by(uow: UnitOfWork, goal: Goal) -> Money | int:
         return int(amount)
     if amount >= Decimal(10) ** MAX_INTEGER_DIGITS:
         raise DomainError(
-            "too-large", f"The result has more than {MAX_INTEGER_DIGITS} digits before the decimal point."
+            "too-large",
+            said("The result has more than {most} digits before the decimal point.", most=MAX_INTEGER_DIGITS),
         )
     return Money(amount, uow.runtime.directory.organization.base_currency)
 

@@ -15,6 +15,7 @@ from crm_contracts.sales.invoice import (
     InvoiceOverdue,
     InvoiceUpdated,
 )
+from crm_contracts.sentences import said, status_word
 from crm_kit.errors import DomainError, InvalidValue
 from crm_kit.records.patch import plain
 from crm_kit.records.patching import Assignment, assign, require_status
@@ -97,7 +98,12 @@ async def delete_invoice(uow: UnitOfWork, invoice_id: UUID) -> None:
     origin = await hold_origin(uow, invoice_id)
     invoice = await uow.get(Invoice, invoice_id, Privilege.DELETE)
     if invoice.status != "draft":
-        raise DomainError("not-deletable", f"This invoice is {invoice.status}. Only a draft can be deleted.")
+        raise DomainError(
+            "not-deletable",
+            said(
+                "This invoice is {status}. Only a draft can be deleted.", status=status_word("invoice", invoice.status)
+            ),
+        )
     give_back(uow, invoice, origin)
     uow.remove(invoice, InvoiceDeleted)
 
@@ -105,8 +111,14 @@ async def delete_invoice(uow: UnitOfWork, invoice_id: UUID) -> None:
 def _require_own(invoice: Invoice, body: InvoiceUpdate) -> None:
     """Raise 422 ``fixed-by-origin`` for fields copied from the origin, ``no-due-date`` for a due date of a credit note."""
     if invoice.is_derived and (fixed := sorted(OF_THE_ORIGIN & body.model_fields_set)):
-        source = "invoice that it credits" if invoice.is_credit_note else "order that it bills"
-        message = f"Leave this out: it comes from the {source}. To change it, cancel the draft and create another."
+        if invoice.is_credit_note:
+            message = said(
+                "Leave this out: it comes from the invoice that it credits. To change it, cancel the draft and create another."
+            )
+        else:
+            message = said(
+                "Leave this out: it comes from the order that it bills. To change it, cancel the draft and create another."
+            )
         raise InvalidValue(f"/{fixed[0]}", "fixed-by-origin", message)
     if invoice.is_credit_note and body.get("due_date") is not None:
         raise InvalidValue("/due_date", "no-due-date", "Leave the due date out: a credit note has none.")

@@ -10,6 +10,7 @@ from crm_contracts.access import Privilege
 from crm_contracts.money import Money, total
 from crm_contracts.sales.choices import InvoiceKind
 from crm_contracts.sales.invoice import InvoiceCreated, InvoiceUpdated
+from crm_contracts.sentences import said
 from crm_kit.store.record import stored_columns
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.parts import take_part
@@ -33,7 +34,7 @@ async def credit_invoice(uow: UnitOfWork, invoice_id: UUID, body: Credit) -> Inv
     invoice = await uow.get(Invoice, invoice_id, Privilege.WRITE)
     invoice.require("credit")
     quantities = await take_part(
-        uow, invoice, invoice.uncredited(), body.lines, "no more can be credited than was invoiced"
+        uow, invoice, invoice.uncredited(), body.lines, said("no more can be credited than was invoiced")
     )
     others = await _credit_notes(uow, invoice)
     share = invoice.amounts().without(one.amounts() for one in others).share(quantities)

@@ -3,6 +3,7 @@
 from datetime import date, datetime
 
 from crm_contracts.money import Money
+from crm_contracts.sentences import said
 from crm_kit.errors import InvalidValue
 from crm_kit.lifecycle import Lifecycle
 
@@ -25,19 +26,21 @@ LIFECYCLE = Lifecycle(
 def require_due_after(issued_on: date, due_on: date) -> None:
     """Refuse a due date before the issue date."""
     if due_on < issued_on:
-        message = f"Send a due date that is not before the issue date, {issued_on.isoformat()}."
+        message = said(
+            "Send a due date that is not before the issue date, {issued_on}.", issued_on=issued_on.isoformat()
+        )
         raise InvalidValue("/due_date", "due-before-issue", message)
 
 
 def require_payment(amount: Money, balance: Money, paid_at: datetime, now: datetime) -> None:
     """Require a payment above zero, in the invoice's currency, of at most the balance, and not in the future."""
     if amount.currency != balance.currency:
-        message = f"Send the amount in {balance.currency}, the currency of this invoice."
+        message = said("Send the amount in {currency}, the currency of this invoice.", currency=balance.currency)
         raise InvalidValue("/amount/currency", "currency-mismatch", message)
     if not amount.amount:
         raise InvalidValue("/amount", "nothing-paid", "Send an amount above zero.")
     if amount > balance:
-        raise InvalidValue("/amount", "overpayment", f"Send at most {balance}, the open balance.")
+        raise InvalidValue("/amount", "overpayment", said("Send at most {balance}, the open balance.", balance=balance))
     if paid_at > now:
         raise InvalidValue("/paid_at", "in-the-future", "Send a time that is not in the future.")
 

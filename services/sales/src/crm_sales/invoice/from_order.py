@@ -6,6 +6,7 @@ from crm_contracts.access import Privilege
 from crm_contracts.sales.choices import InvoiceKind
 from crm_contracts.sales.invoice import InvoiceCreated
 from crm_contracts.sales.order import OrderInvoiced, OrderUpdated
+from crm_contracts.sentences import said
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.parts import take_part
 from crm_sales.document.pricing import pin
@@ -23,7 +24,9 @@ async def invoice_order(uow: UnitOfWork, order_id: UUID, body: LineQuantities) -
     """
     order = await uow.get(Order, order_id, Privilege.WRITE)
     order.require("invoice")
-    quantities = await take_part(uow, order, order.uninvoiced(), body.lines, "no more can be billed than was ordered")
+    quantities = await take_part(
+        uow, order, order.uninvoiced(), body.lines, said("no more can be billed than was ordered")
+    )
     share = (await left_to_bill(uow, order)).share(quantities)
     invoice = draft_part(
         order,

@@ -16,6 +16,7 @@ from crm_contracts.sales.choices import InvoiceKind
 from crm_contracts.sales.invoice import MAX_PAYMENTS, InvoiceLine, InvoicePayment, InvoiceRecord
 from crm_contracts.sales.payment_conditions import PaymentConditions
 from crm_contracts.sales.pricing import PricedLine
+from crm_contracts.sentences import said
 from crm_kit.errors import DomainError, InvalidValue, NotFound
 from crm_kit.store.columns import (
     money_columns,
@@ -244,7 +245,9 @@ class Invoice(SalesDocument, Base):
         self.require("pay")
         require_payment(payment.amount, self.balance, payment.paid_at, now)
         if len(self.payments) >= MAX_PAYMENTS:
-            raise InvalidValue("/amount", "too-many-payments", f"An invoice takes at most {MAX_PAYMENTS} payments.")
+            raise InvalidValue(
+                "/amount", "too-many-payments", said("An invoice takes at most {most} payments.", most=MAX_PAYMENTS)
+            )
         discount = discount_taken(payment.amount, self.balance, self.early_discount, paid_on, self.early_discount_until)
         self.payments = [*self.payments, payment.model_dump(mode="json")]
         self.early_discount_taken = discount or self.early_discount_taken

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from crm_contracts.access import Privilege
 from crm_contracts.sales.choices import CustomerCreation
 from crm_contracts.sales.lead import LeadQualified
+from crm_contracts.sentences import field_word, said
 from crm_kit.errors import DomainError, InvalidValue
 from crm_kit.work.uow import R, UnitOfWork
 from crm_sales.account.model import Account
@@ -81,7 +82,11 @@ def _wanted(lead: Lead, body: LeadQualification, creation: CustomerCreation) -> 
 
 def _require(known: str | None, asked: bool | None, pointer: str, field: str) -> None:
     if asked and not known:
-        raise InvalidValue(pointer, "name-required", f"Give the lead a {field} first, or leave this out.")
+        raise InvalidValue(
+            pointer,
+            "name-required",
+            said("Give the lead a {field} first, or leave this out.", field=field_word("lead", field)),
+        )
 
 
 TERMS = (

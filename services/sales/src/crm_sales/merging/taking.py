@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from crm_contracts.money import Money
+from crm_contracts.sentences import said
 from crm_kit.errors import InvalidValue
 from crm_kit.records.merging import taken_over
 from crm_kit.store.record import Mergeable
@@ -28,7 +29,9 @@ def values_taken(
     }
     for index, field in enumerate(fields):
         if field in foreign:
-            message = f"Leave this field out: the amounts of the surviving record are in {currency}."
+            message = said(
+                "Leave this field out: the amounts of the surviving record are in {currency}.", currency=currency
+            )
             raise InvalidValue(f"/fields/{index}", "currency-mismatch", message)
     left_alone = foreign | (set() if _namesakes(loser, survivor) else {"first_name"})
     return taken_over(loser, survivor, set(fields), [field for field in fillable if field not in left_alone])

@@ -14,6 +14,7 @@ from crm_contracts.sales.opportunity import (
     OpportunityUpdated,
     StageRef,
 )
+from crm_contracts.sentences import said, status_word
 from crm_kit.errors import DomainError
 from crm_kit.records.patching import Assignment, apply, assign, require_status
 from crm_kit.records.references import check_references
@@ -138,7 +139,13 @@ async def delete_opportunity(uow: UnitOfWork, opportunity_id: UUID) -> None:
     """Delete an open deal that no lead is linked to."""
     deal = await uow.get(Opportunity, opportunity_id, Privilege.DELETE)
     if deal.status != "open":
-        raise DomainError("not-deletable", f"A {deal.status} deal cannot be deleted, because reports count it.")
+        raise DomainError(
+            "not-deletable",
+            said(
+                "A {status} deal cannot be deleted, because reports count it.",
+                status=status_word("opportunity", deal.status),
+            ),
+        )
     await refuse_in_use(uow, deal)
     await MOVER.refuse_target(uow, deal)
     uow.remove(deal, OpportunityDeleted)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from crm_contracts.money import Money
 from crm_contracts.sales.choices import EstimatedValueSource, Tier
+from crm_contracts.sentences import said
 from crm_kit.errors import InvalidValue
 from crm_kit.lifecycle import Lifecycle
 
@@ -58,7 +59,7 @@ def with_competitor(named: list[UUID], winner: UUID) -> list[UUID]:
     if winner in named:
         return named
     if len(named) == MAX_COMPETITORS:
-        message = f"Remove a competitor first: a deal names at most {MAX_COMPETITORS}."
+        message = said("Remove a competitor first: a deal names at most {most}.", most=MAX_COMPETITORS)
         raise InvalidValue("/competitor_id", "too-many-competitors", message)
     return [*named, winner]
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from crm_contracts.sales.choices import EstimatedValueSource
 from crm_contracts.sales.opportunity import OpportunityMerged, OpportunityUpdated
+from crm_contracts.sentences import said
 from crm_kit.errors import InvalidValue
 from crm_kit.records.merging import both
 from crm_kit.records.patching import apply
@@ -73,7 +74,11 @@ async def _take_over(uow: UnitOfWork, loser: Opportunity, survivor: Opportunity,
 
 def _require_one_currency(loser: Opportunity, survivor: Opportunity) -> None:
     if None not in (loser.currency, survivor.currency) and loser.currency != survivor.currency:
-        message = f"Choose a deal in {loser.currency}: the amounts of that one are in {survivor.currency}."
+        message = said(
+            "Choose a deal in {currency}: the amounts of that one are in {other}.",
+            currency=loser.currency,
+            other=survivor.currency,
+        )
         raise InvalidValue("/into", "currency-mismatch", message)
 
 

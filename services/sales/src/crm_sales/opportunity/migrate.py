@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from crm_contracts.sales.choices import EstimatedValueSource, LossReason, OpportunityStatus
 from crm_contracts.sales.opportunity import OpportunityCreated
+from crm_contracts.sentences import said, status_word
 from crm_contracts.types import Date, UtcDatetime
 from crm_kit.errors import InvalidValue
 from crm_kit.importing.importer import Importer
@@ -80,7 +81,11 @@ def _days(uow: UnitOfWork, body: OpportunityImport) -> tuple[datetime, datetime 
         opened = uow.now if body.opened_at is None else _instant(uow, body.opened_at)
         return _require_begun(opened, uow.now), None
     if body.closed_at is None:
-        raise InvalidValue("/closed_at", "closed-at-required", f"Send the time at which the deal was {body.status}.")
+        raise InvalidValue(
+            "/closed_at",
+            "closed-at-required",
+            said("Send the time at which the deal was {status}.", status=status_word("opportunity", body.status)),
+        )
     closed = require_past(_instant(uow, body.closed_at), uow.now)
     opened = closed if body.opened_at is None else _instant(uow, body.opened_at)
     if closed < opened:

@@ -14,6 +14,7 @@ from crm_contracts.sales.order import (
     OrderSubmitted,
     OrderUpdated,
 )
+from crm_contracts.sentences import said, status_word
 from crm_kit.errors import DomainError
 from crm_kit.records.patch import plain
 from crm_kit.records.patching import Assignment, assign, require_status
@@ -122,6 +123,12 @@ async def delete_order(uow: UnitOfWork, order_id: UUID) -> None:
     """Delete an order that was not submitted and that no record refers to."""
     order = await uow.get(Order, order_id, Privilege.DELETE)
     if order.status != "active":
-        raise DomainError("not-deletable", f"This order is {order.status}. Only an active order can be deleted.")
+        raise DomainError(
+            "not-deletable",
+            said(
+                "This order is {status}. Only an active order can be deleted.",
+                status=status_word("order", order.status),
+            ),
+        )
     await refuse_in_use(uow, order)
     uow.remove(order, OrderDeleted)

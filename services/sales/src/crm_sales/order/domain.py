@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from crm_contracts.money import Money
+from crm_contracts.sentences import said
 from crm_kit.errors import DomainError
 from crm_kit.lifecycle import Lifecycle
 
@@ -81,9 +82,12 @@ def require_credit(limit: Money, open_amount: Money, order: Money, *, readable: 
             " raise its limit."
         )
         raise DomainError("credit-limit", message, members=members)
-    message = (
-        f"The customer's credit limit is {limit}. {open_amount} is open, and this order is {order}. Wait for payments, raise"
-        " the limit, or send force: true if you hold the right credit_override."
+    message = said(
+        "The customer's credit limit is {limit}. {open_amount} is open, and this order is {order}. Wait "
+        "for payments, raise the limit, or send force: true if you hold the right credit_override.",
+        limit=limit,
+        open_amount=open_amount,
+        order=order,
     )
     raise DomainError(
         "credit-limit", message, members={"limit": limit.as_json(), "open": open_amount.as_json(), **members}

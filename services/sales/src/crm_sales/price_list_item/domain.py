@@ -6,6 +6,7 @@ from decimal import Decimal
 from crm_contracts.money import Money, MoneyError
 from crm_contracts.sales.choices import PricingMethod
 from crm_contracts.sales.price_list_item import VolumeBreak
+from crm_contracts.sentences import said
 from crm_kit.errors import InvalidValue
 from crm_sales.pricing.domain import Price, percent_of_price
 
@@ -18,10 +19,14 @@ def require_price(method: str, amount: Money | None, percent: Decimal | None, cu
     given = {"amount": amount, "percent": percent}
     wanted, other = ("amount", "percent") if method == PricingMethod.AMOUNT else ("percent", "amount")
     if given[wanted] is None:
-        raise InvalidValue(f"/{wanted}", f"{wanted}-required", f"Send {wanted}: this pricing method needs it.")
+        raise InvalidValue(
+            f"/{wanted}", f"{wanted}-required", said("Send {field}: this pricing method needs it.", field=wanted)
+        )
     if given[other] is not None:
         raise InvalidValue(
-            f"/{other}", "contradicts-method", f"Leave {other} out: this pricing method does not use it."
+            f"/{other}",
+            "contradicts-method",
+            said("Leave {field} out: this pricing method does not use it.", field=other),
         )
     if amount is not None:
         _require_currency(amount, currency, "/amount")
@@ -52,14 +57,29 @@ def percent_price(percent: Decimal, list_price: Price | None, currency: str, poi
     digits.
     """
     if list_price is None or list_price.currency != currency:
-        message = f"Give the product a list price in {currency} first: this price is a percentage of it."
+        message = said(
+            "Give the product a list price in {currency} first: this price is a percentage of it.", currency=currency
+        )
         raise InvalidValue(pointer, "list-price-required", message)
     try:
         return percent_of_price(list_price, percent)
     except MoneyError as error:
-        raise InvalidValue(pointer, "too-large", f"{percent} percent of {list_price} is too much: {error}.") from error
+        raise InvalidValue(
+            pointer,
+            "too-large",
+            said(
+                "{percent} percent of {list_price} is too much: {error}.",
+                percent=percent,
+                list_price=list_price,
+                error=error.args[0],
+            ),
+        ) from error
 
 
 def _require_currency(amount: Money, currency: str, pointer: str) -> None:
     if amount.currency != currency:
-        raise InvalidValue(f"{pointer}/currency", "currency-mismatch", f"Send {currency}, the currency of the list.")
+        raise InvalidValue(
+            f"{pointer}/currency",
+            "currency-mismatch",
+            said("Send {currency}, the currency of the list.", currency=currency),
+        )

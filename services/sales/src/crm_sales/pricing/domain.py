@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 
 from crm_contracts.money import Money, MoneyError, total
+from crm_contracts.sentences import said
 from crm_contracts.unit_price import UnitPrice
 from crm_kit.errors import InvalidValue
 
@@ -127,7 +128,9 @@ def totals(
         tax = total((price.tax for price in known), currency)
         due = subtotal - discount + (freight or nothing) + tax
     except MoneyError as error:
-        raise InvalidValue("/lines", "too-large", f"The sum of the lines is too large: {error}.") from error
+        raise InvalidValue(
+            "/lines", "too-large", said("The sum of the lines is too large: {error}.", error=error.args[0])
+        ) from error
     return Totals(subtotal, discount, tax, due)
 
 
@@ -139,19 +142,24 @@ def percent_of(amount: Money, percent: Decimal) -> Money:
 def require_currency(amount: Price, currency: str, pointer: str) -> None:
     """Raise 422 ``currency-mismatch`` for an amount in another currency than the document's."""
     if amount.currency != currency:
-        message = f"Send the amount in {currency}, the currency of this document."
+        message = said("Send the amount in {currency}, the currency of this document.", currency=currency)
         raise InvalidValue(f"{pointer}/currency", "currency-mismatch", message)
 
 
 def require_decimals(quantity: Decimal, decimals: int, pointer: str) -> None:
     """Raise 422 ``too-many-decimals`` for a quantity with more decimals than the product allows."""
     if quantity != round(quantity, decimals):
-        how = f"with at most {decimals} decimals" if decimals else "in whole units"
-        raise InvalidValue(pointer, "too-many-decimals", f"Send the quantity {how}.")
+        if decimals:
+            how = said("Send the quantity with at most {decimals} decimals.", decimals=decimals)
+        else:
+            how = said("Send the quantity in whole units.")
+        raise InvalidValue(pointer, "too-many-decimals", how)
 
 
 def _money(exact: Decimal, currency: str, pointer: str) -> Money:
     try:
         return Money.rounded(exact, currency)
     except MoneyError as error:
-        raise InvalidValue(pointer, "too-large", f"The price of this quantity is too large: {error}.") from error
+        raise InvalidValue(
+            pointer, "too-large", said("The price of this quantity is too large: {error}.", error=error.args[0])
+        ) from error

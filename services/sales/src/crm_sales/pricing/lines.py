@@ -8,6 +8,7 @@ from uuid import UUID
 
 from crm_contracts.money import Money
 from crm_contracts.sales.pricing import PricedLine
+from crm_contracts.sentences import said
 from crm_contracts.types import CONSUMING
 from crm_contracts.unit_price import as_shown, both
 from crm_kit.errors import InvalidValue, UnknownReference
@@ -68,7 +69,9 @@ async def price_list_of(uow: UnitOfWork, price_list_id: UUID | None) -> PriceLis
 def require_currency_of(price_list: PriceList | None, currency: str, pointer: str) -> None:
     """Raise 422 ``currency-mismatch`` for a price list in another currency than the document's."""
     if price_list is not None and price_list.currency != currency:
-        message = f"Choose a price list in {currency}: this one is in {price_list.currency}."
+        message = said(
+            "Choose a price list in {currency}: this one is in {other}.", currency=currency, other=price_list.currency
+        )
         raise InvalidValue(pointer, "currency-mismatch", message)
 
 

@@ -13,6 +13,7 @@ from typing import Protocol
 from uuid import UUID
 
 from crm_contracts.money import Money, total
+from crm_contracts.sentences import Sentence, said
 from crm_kit.errors import InvalidValue
 
 # An amount has 15 + 4 digits, a quantity 10 + 5. The extra digits keep a quotient from being rounded to a half.
@@ -142,7 +143,7 @@ class LineWish(Protocol):
     def quantity(self) -> Decimal: ...
 
 
-def take(left: Mapping[UUID, Decimal], wanted: Sequence[LineWish] | None, why: str) -> dict[UUID, Decimal]:
+def take(left: Mapping[UUID, Decimal], wanted: Sequence[LineWish] | None, why: Sentence) -> dict[UUID, Decimal]:
     """Return the requested quantities in the order of the lines; everything that is left if ``wanted`` is None.
 
     422 ``unknown-line``, ``duplicate-line``, and ``quantity-exceeded`` with ``why`` for more than is left.
@@ -157,7 +158,9 @@ def take(left: Mapping[UUID, Decimal], wanted: Sequence[LineWish] | None, why: s
         if wish.line_id in taken:
             raise InvalidValue(f"{pointer}/line_id", "duplicate-line", "Send each line once.")
         if wish.quantity > left[wish.line_id]:
-            message = f"Send at most {left[wish.line_id].normalize():f}, what is left of this line: {why}."
+            message = said(
+                "Send at most {left:f}, what is left of this line: {why}.", left=left[wish.line_id].normalize(), why=why
+            )
             raise InvalidValue(f"{pointer}/quantity", "quantity-exceeded", message)
         taken[wish.line_id] = wish.quantity
     return {line_id: taken[line_id] for line_id in left if line_id in taken}

@@ -4,6 +4,7 @@ from datetime import date
 
 from crm_contracts.money import Money
 from crm_contracts.sales.choices import ProductStatus, ProductStructure
+from crm_contracts.sentences import said, status_word
 from crm_kit.errors import InvalidValue
 from crm_kit.lifecycle import Lifecycle
 
@@ -35,9 +36,9 @@ def why_not_sold(structure: str, status: str, valid_from: date | None, valid_to:
     if structure == ProductStructure.FAMILY:
         return "Choose a product: this is a product family."
     if status != ProductStatus.ACTIVE:
-        return f"Choose an active product: this one is {status}."
+        return said("Choose an active product: this one is {status}.", status=status_word("product", status))
     if valid_from is not None and day < valid_from:
-        return f"Choose another product: this one is sold from {valid_from}."
+        return said("Choose another product: this one is sold from {day}.", day=valid_from)
     if valid_to is not None and day > valid_to:
-        return f"Choose another product: this one was sold until {valid_to}."
+        return said("Choose another product: this one was sold until {day}.", day=valid_to)
     return None

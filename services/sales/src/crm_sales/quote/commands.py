@@ -14,6 +14,7 @@ from crm_contracts.sales.quote import (
     QuoteUpdated,
     QuoteWon,
 )
+from crm_contracts.sentences import Named, said, status_word
 from crm_kit.errors import DomainError, InvalidValue
 from crm_kit.records.patch import plain
 from crm_kit.records.patching import Assignment, assign, require_status
@@ -130,8 +131,10 @@ async def delete_quote(uow: UnitOfWork, quote_id: UUID) -> None:
     """Delete a draft that is the first revision of its number."""
     quote = await uow.get(Quote, quote_id, Privilege.DELETE)
     if quote.status != "draft":
-        state = quote.status_reason if quote.status == "closed" else quote.status
-        raise DomainError("not-deletable", f"This quote is {state}. Only a draft can be deleted.")
+        state = status_word("quote", quote.status)
+        if quote.status == "closed":
+            state = Named(quote.status_reason, "option", "quote", "status_reason", quote.status_reason)
+        raise DomainError("not-deletable", said("This quote is {status}. Only a draft can be deleted.", status=state))
     if quote.revision > 1:
         # Without the draft, the earlier revisions could never be revised again.
         raise DomainError("not-deletable", "A revision cannot be deleted. Cancel it instead.")

@@ -2,6 +2,7 @@
 
 from datetime import date
 
+from crm_contracts.sentences import said
 from crm_kit.errors import DomainError
 from crm_kit.lifecycle import Lifecycle
 
@@ -34,4 +35,7 @@ def require_something_to_sell(lines: int) -> None:
 def require_days_left(effective_to: date | None, today: date) -> None:
     """Refuse a quote whose last day has passed, because it would expire at once."""
     if effective_to is not None and effective_to < today:
-        raise DomainError("already-expired", f"The last day of the quote was {effective_to}. Move effective_to first.")
+        raise DomainError(
+            "already-expired",
+            said("The last day of the quote was {effective_to}. Move effective_to first.", effective_to=effective_to),
+        )

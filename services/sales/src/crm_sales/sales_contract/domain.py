@@ -2,6 +2,7 @@
 
 from datetime import date
 
+from crm_contracts.sentences import field_word, said
 from crm_kit.errors import InvalidValue
 from crm_kit.lifecycle import Lifecycle
 
@@ -25,6 +26,12 @@ def require_period(start: date | None, end: date | None, today: date) -> None:
     """Require both days, and a last day that is not in the past: the contract would end as soon as it is activated."""
     for field, day in (("start_date", start), ("end_date", end)):
         if day is None:
-            raise InvalidValue(f"/{field}", "period-required", f"Set {field} before you activate the contract.")
+            raise InvalidValue(
+                f"/{field}",
+                "period-required",
+                said("Set {field} before you activate the contract.", field=field_word("sales_contract", field)),
+            )
     if end is not None and end < today:
-        raise InvalidValue("/end_date", "period-over", f"Move end_date first: the contract ended on {end}.")
+        raise InvalidValue(
+            "/end_date", "period-over", said("Move end_date first: the contract ended on {end}.", end=end)
+        )

@@ -1,5 +1,6 @@
 """Cases: the state machine and the rules that need no database. Terms follow Dataverse's Incident."""
 
+from crm_contracts.sentences import said
 from crm_kit.errors import InvalidValue
 from crm_kit.lifecycle import Lifecycle
 
@@ -22,5 +23,7 @@ def require_billable(minutes: int, billable_minutes: int) -> None:
     """Refuse to bill more time than was spent (Dataverse: IncidentResolution)."""
     if billable_minutes > minutes:
         raise InvalidValue(
-            "/billable_minutes", "more-than-spent", f"Send at most the {minutes} minutes that were spent."
+            "/billable_minutes",
+            "more-than-spent",
+            said("Send at most the {minutes} minutes that were spent.", minutes=minutes),
         )

@@ -19,6 +19,7 @@ from jwt.types import Options
 from sqlalchemy.exc import SQLAlchemyError
 
 from crm_contracts.access import AUDIENCE, Claims, ClaimsError
+from crm_contracts.sentences import Sentence, said
 from crm_kit import clock
 from crm_kit.access.directory import REVOCATION_LIFE, Directory
 from crm_kit.access.privileges import Principal
@@ -178,7 +179,7 @@ class TokenVerifier:
             await self._refresh()
         key = self._keys.get(kid)
         if key is None:
-            raise _invalid("it is signed with an unknown key")
+            raise _invalid(said("it is signed with an unknown key"))
         return key
 
     async def _refresh(self) -> None:
@@ -227,8 +228,8 @@ class TokenVerifier:
             log.warning("keys not stored; a restart will need identity", error=type(error).__name__)
 
 
-def _invalid(reason: str) -> InvalidToken:
-    return InvalidToken("token-invalid", f"The access token is not valid: {reason}.")
+def _invalid(reason: Sentence) -> InvalidToken:
+    return InvalidToken("token-invalid", said("The access token is not valid: {reason}.", reason=reason))
 
 
 def _usable(keys: Sequence[dict[str, Any]]) -> dict[str, jwt.PyJWK]:
@@ -248,18 +249,18 @@ def _usable(keys: Sequence[dict[str, Any]]) -> dict[str, jwt.PyJWK]:
 def _header(token: str) -> str:
     """The key id of a token whose header is one of ours."""
     if len(token) > MAX_TOKEN_BYTES or not token.isascii():
-        raise _invalid("it is not one of ours")
+        raise _invalid(said("it is not one of ours"))
     try:
         header = jwt.get_unverified_header(token)
     except jwt.PyJWTError:
-        raise _invalid("it cannot be read") from None
+        raise _invalid(said("it cannot be read")) from None
     if header.get("alg") != ALGORITHM or str(header.get("typ")).lower() != TOKEN_TYPE:
-        raise _invalid("its algorithm or type is not ours")
+        raise _invalid(said("its algorithm or type is not ours"))
     if not FOREIGN_HEADERS.isdisjoint(header):
-        raise _invalid("its header names a key or an extension of its own")
+        raise _invalid(said("its header names a key or an extension of its own"))
     kid = header.get("kid")
     if not isinstance(kid, str) or not kid:
-        raise _invalid("it names no key")
+        raise _invalid(said("it names no key"))
     return kid
 
 
@@ -268,16 +269,16 @@ def _claims(token: str, key: jwt.PyJWK) -> Claims:
         payload = jwt.decode(token, key, algorithms=[ALGORITHM], audience=AUDIENCE, issuer=ISSUER, options=_OPTIONS)
         claims = Claims.of(payload)
     except (jwt.PyJWTError, ClaimsError, RecursionError):
-        raise _invalid("its signature or a claim is wrong") from None
+        raise _invalid(said("its signature or a claim is wrong")) from None
     now = clock.now().timestamp()
     not_before = payload.get("nbf", claims.iat)
     if isinstance(not_before, bool) or not isinstance(not_before, int | float):
-        raise _invalid("a claim is wrong")
+        raise _invalid(said("a claim is wrong"))
     if max(claims.iat, not_before) > now + LEEWAY_SECONDS:
-        raise _invalid("it is not valid yet")
+        raise _invalid(said("it is not valid yet"))
     if claims.exp <= now:
         raise InvalidToken("token-expired", "The access token has expired; refresh it.")
     if claims.exp - claims.iat >= REVOCATION_LIFE.total_seconds():
         # A longer life would outlast our memory of a revocation.
-        raise _invalid("its life is too long")
+        raise _invalid(said("its life is too long"))
     return claims

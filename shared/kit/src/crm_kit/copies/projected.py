@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_contracts.catalogue import Entity, entity_for
 from crm_contracts.envelope import source_of
+from crm_contracts.sentences import said
 from crm_kit.errors import DomainError
 from crm_kit.events.consumers import Consumers, Group
 from crm_kit.store.database import Database, fetch
@@ -66,7 +67,10 @@ def parse_after(header: str) -> list[tuple[str, UUID, int]]:
         except ValueError:
             found.append(None)
     if None in found or len(found) > MOST:
-        raise DomainError("invalid-header", f"Send Crm-After as a list of at most {MOST} items such as contact/<id>@3.")
+        raise DomainError(
+            "invalid-header",
+            said("Send Crm-After as a list of at most {most} items such as contact/<id>@3.", most=MOST),
+        )
     return [one for one in found if one is not None]
 
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from crm_contracts.sentences import said
 from crm_kit.configuration.settings import Settings
 from crm_kit.errors import DomainError
 from crm_kit.http.problems import problem
@@ -116,7 +117,10 @@ class Peers:
         if peer.open >= peer.limit and not peer.evict():
             raise Overloaded(
                 "too-many-requests",
-                f"Your address has {peer.limit} connections under way. Close some, or use one for many requests.",
+                said(
+                    "Your address has {limit} connections under way. Close some, or use one for many requests.",
+                    limit=peer.limit,
+                ),
             )
         if self.open >= self._limits.total and not self._make_way():
             raise Overloaded("unavailable", "The service has as many connections as it can hold; try again.")
@@ -256,14 +260,19 @@ class Connection(HttpToolsProtocol):
                 raise Refused
         if len(self.headers) > HEAD_FIELDS:
             self.refusal = DomainError(
-                "head-too-large", f"Send at most {HEAD_FIELDS} header fields.", members={"limit": HEAD_FIELDS}
+                "head-too-large",
+                said("Send at most {most} header fields.", most=HEAD_FIELDS),
+                members={"limit": HEAD_FIELDS},
             )
             raise Refused
         if len(self.pipeline) >= PIPELINED:
             # Earlier requests are answered first, then the refusal is sent.
             self.refusal = Overloaded(
                 "too-many-requests",
-                f"One connection has at most {PIPELINED + 1} requests under way. Send this one again when others are answered.",
+                said(
+                    "One connection has at most {most} requests under way. Send this one again when others are answered.",
+                    most=PIPELINED + 1,
+                ),
             )
             raise Refused
         self._in_head, self._in_body, self._head_begun = False, True, False
@@ -332,7 +341,9 @@ class Connection(HttpToolsProtocol):
     def _head_is_late(self) -> None:
         REFUSED.labels("late").inc()
         if self._head_bytes:
-            detail = f"Send the head of the request within {self.limits.head_seconds:g} seconds."
+            detail = said(
+                "Send the head of the request within {head_seconds:g} seconds.", head_seconds=self.limits.head_seconds
+            )
             self._refuse(DomainError("request-timeout", detail), None)
         else:
             self.transport.abort()
@@ -440,7 +451,7 @@ def _words(error: DomainError) -> bytes:
 def _too_large() -> DomainError:
     return DomainError(
         "head-too-large",
-        f"Send at most {HEAD_BYTES} bytes in the request line and the header fields.",
+        said("Send at most {most} bytes in the request line and the header fields.", most=HEAD_BYTES),
         members={"limit": HEAD_BYTES},
     )
 

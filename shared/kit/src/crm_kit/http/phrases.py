@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from crm_contracts.sentences import Sentence, said
 from crm_contracts.types import FORMS
-from crm_language.messages import Sentence
 
 RULES: Final[Mapping[str, str]] = {
     "missing": "Send this field: it is required.",
@@ -53,13 +53,13 @@ RULES: Final[Mapping[str, str]] = {
 """Messages by pydantic's name of a rule; pydantic provides the values in braces."""
 _VALUE_ERROR: Final = "Value error, "
 
-_FORM_ERRORS: Final = (
+FORM_ERRORS: Final = (
     (
         r"(?:Part|Field) exceeded maximum size of (\d+)KB\.",
-        "Send at most {0} KiB in each field of the form.",
+        "Send at most {most} KiB in each field of the form.",
     ),
-    (r"Too many fields\. Maximum number of fields is (\d+)\.", "Send at most {0} fields in the form."),
-    (r"Too many files\. Maximum number of files is (\d+)\.", "Send at most {0} files in the form."),
+    (r"Too many fields\. Maximum number of fields is (\d+)\.", "Send at most {most} fields in the form."),
+    (r"Too many files\. Maximum number of files is (\d+)\.", "Send at most {most} files in the form."),
     (r"The Content-Disposition header .*", "Name each part of the form in its Content-Disposition."),
     (r"Missing boundary in multipart\.", "The Content-Type has no boundary. Let your HTTP library write it."),
     (r"Invalid multipart data\.", "Send multipart/form-data as RFC 7578 defines it."),
@@ -72,7 +72,7 @@ def of_rule(found: Mapping[str, Any]) -> str:
     rule, given = str(found["type"]), dict(found.get("ctx") or {})
     if rule == "string_pattern_mismatch":
         pattern = str(given.get("pattern"))
-        return FORMS.get(pattern) or f"Send text that matches {pattern}."
+        return FORMS.get(pattern) or said("Send text that matches {pattern}.", pattern=pattern)
     if rule == "value_error":
         return str(found["msg"]).removeprefix(_VALUE_ERROR)
     phrase = RULES.get(rule)
@@ -86,7 +86,8 @@ def of_rule(found: Mapping[str, Any]) -> str:
 
 def of_form(text: str) -> str:
     """The message for Starlette's error about a form."""
-    for pattern, phrase in _FORM_ERRORS:
+    for pattern, phrase in FORM_ERRORS:
         if match := re.fullmatch(pattern, text):
-            return phrase.format(*match.groups())
+            given = dict(zip(("most",), match.groups(), strict=False))
+            return Sentence(phrase.format_map(given), phrase, given)
     return "The request cannot be read. Send it as RFC 9110 defines it."

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from crm_contracts.problems import PROBLEMS
+from crm_contracts.sentences import said
 from crm_kit.errors import DomainError, FieldError, UnsupportedCoding
 from crm_kit.http.phrases import of_rule
 from crm_kit.store.presenter import to_json
@@ -136,12 +137,15 @@ def _place(found: Mapping[str, Any], read_only: frozenset[str]) -> FieldError:
     pointer = "".join(f"/{part}" for part in location) if in_body else "/".join(location)
     code = str(found["type"]).replace("_", "-")
     if in_body and not location and code in ("missing", *NO_OBJECT):
-        told = "The body is missing or null" if found["input"] is None else "The body is not a JSON object"
-        return FieldError(pointer, code, f"{told}. Send a JSON object with the fields of the schema.")
+        if found["input"] is None:
+            told = said("The body is missing or null. Send a JSON object with the fields of the schema.")
+        else:
+            told = said("The body is not a JSON object. Send a JSON object with the fields of the schema.")
+        return FieldError(pointer, code, told)
     if code == "extra-forbidden" and len(location) == 1 and location[0] in read_only:
         return FieldError(pointer, "read-only-field", "Leave this field out: it is read-only.")
     if code == "extra-forbidden":
-        return FieldError(
-            pointer, "unknown-field", f"Leave this out: there is no such {'field' if in_body else 'parameter'}."
-        )
+        if in_body:
+            return FieldError(pointer, "unknown-field", said("Leave this out: there is no such field."))
+        return FieldError(pointer, "unknown-field", said("Leave this out: there is no such parameter."))
     return FieldError(pointer, code, of_rule(found))

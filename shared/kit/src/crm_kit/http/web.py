@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from crm_contracts.sentences import said
 from crm_kit.configuration.environment import read
 from crm_kit.configuration.settings import Settings
 from crm_kit.errors import DomainError
@@ -230,7 +231,7 @@ async def _http_problem(request: Request, error: Exception) -> Response:
         case 405:
             allowed = _allowed(request)
             headers = {"Allow": allowed}
-            detail = f"Use {allowed}: this path does not take {request.method}."
+            detail = said("Use {allowed}: this path does not take {method}.", allowed=allowed, method=request.method)
         case _:
             detail = of_form(str(error.detail))
     return problem(DomainError(slug, detail), request.url.path, trace_id(cause), headers)

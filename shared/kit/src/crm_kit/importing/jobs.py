@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_contracts.access import Depth, Privilege
 from crm_contracts.catalogue import entity_named
+from crm_contracts.sentences import Choice, entity_word, said
 from crm_contracts.types import UtcDatetime
 from crm_kit.errors import DomainError, FieldError, Forbidden, NotFound
 from crm_kit.importing.files import Reading, open_rows
@@ -146,9 +147,9 @@ values ($1, $2, 'queued', $3, $4::text::json, $5::text::json, $6::text::jsonb, $
 
 def _refuse_key(importer: Importer, key: str | None) -> None:
     if key is not None and key not in importer.keys:
-        known = " or ".join(importer.keys) or "none"
-        words = importer.entity.entity().replace("_", " ")
-        message = f"Send another key: an import of {words} records finds them by {known}."
+        known = Choice(*importer.keys) if importer.keys else said("none")
+        words = entity_word(importer.entity.entity())
+        message = said("Send another key: an import of {kind} records finds them by {known}.", kind=words, known=known)
         raise DomainError("invalid-mapping", message, (FieldError("/key", "unknown-key", message),))
 
 
@@ -228,7 +229,11 @@ def _parse(mapping: str) -> dict[str, str]:
         message = "Send mapping as a JSON object of columns and field names."
         raise DomainError("invalid-mapping", message, (FieldError("/mapping", "invalid-value", message),))
     if len(document) > 2 * MAX_COLUMNS or any(len(source) > MAX_CELL for source in document):
-        message = f"Send at most {2 * MAX_COLUMNS} members in mapping, each of at most {MAX_CELL:,} characters."
+        message = said(
+            "Send at most {members} members in mapping, each of at most {most:,} characters.",
+            members=2 * MAX_COLUMNS,
+            most=MAX_CELL,
+        )
         raise DomainError("invalid-mapping", message, (FieldError("/mapping", "too-long", message),))
     return document
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
+from crm_contracts.sentences import said
 from crm_kit.errors import DomainError, FieldError
 from crm_kit.importing.cells import WRONG, conversion
 from crm_kit.importing.fields import Kind, field_kinds
@@ -74,13 +75,15 @@ class FieldMapping:
             elif source in self._columns:
                 self._targets.append((self._columns.index(source), target))
             else:
-                raise _refused(source, "unknown-column", f"The file has no column {source[:SHOWN]!r}.")
+                raise _refused(
+                    source, "unknown-column", said("The file has no column {source!r}.", source=source[:SHOWN])
+                )
         if not self._targets:
             raise _nothing_known(importer)
         self._add_currency()
         self._fed = {target.field for _, target in self._targets}
         if key is not None and key not in self._fed:
-            message = f"Send a column for {key}: rows find the records that they change by it."
+            message = said("Send a column for {key}: rows find the records that they change by it.", key=key)
             raise DomainError("invalid-mapping", message, (FieldError("/key", "unknown-column", message),))
         self._unnamed = [index for index, column in enumerate(self._columns) if not column]
         by_name = all(source == path for source, path in mapping.items())
@@ -105,14 +108,22 @@ class FieldMapping:
         kind = self._kinds.get(field)
         if kind is None:
             allowed = ", ".join([*self._kinds, *self._namings, OWNER])
-            raise _refused(source, "unknown-field", f"There is no field {path[:SHOWN]!r}. Choose one of: {allowed}.")
+            raise _refused(
+                source,
+                "unknown-field",
+                said("There is no field {path!r}. Choose one of: {allowed}.", path=path[:SHOWN], allowed=allowed),
+            )
         if kind.name == "money" and not part and self._formats.currency is not None:
             part = "amount"
         if kind.has_parts and not part:
             example = next(iter(kind.parts))
-            raise _refused(source, "invalid-value", f"Name each part of {field} separately, such as {field}.{example}.")
+            raise _refused(
+                source,
+                "invalid-value",
+                said("Name each part of {field} separately, such as {field}.{example}.", field=field, example=example),
+            )
         if part and not kind.has_parts:
-            raise _refused(source, "invalid-value", f"Name {field} alone: it has no parts.")
+            raise _refused(source, "invalid-value", said("Name {field} alone: it has no parts.", field=field))
         member = kind.parts.get(part, Kind()) if part else kind
         return Target(field, part or None, conversion(member, self._formats, self._entity, part or field))
 
@@ -148,19 +159,29 @@ class FieldMapping:
     def misfit(self, cells: Sequence[str]) -> Misfit | None:
         """Return why the cells of a row may be in wrong columns, as (column, code, message); None if they match the header."""
         if len(cells) != len(self._columns):
-            message = (
-                f"The row has {len(cells)} cells and the header {len(self._columns)}. Put a cell that contains the delimiter in"
-                " double quotes."
+            message = said(
+                "The row has {cells} cells and the header {columns}. Put a cell that contains the delimiter in "
+                "double quotes.",
+                cells=len(cells),
+                columns=len(self._columns),
             )
             return "", "wrong-number-of-cells", message
         for index in self._unnamed:
             if cells[index].strip():
-                return "", "unnamed-column", f"Give column {index + 1} a name in the header: the row has a cell there."
+                return (
+                    "",
+                    "unnamed-column",
+                    said("Give column {position} a name in the header: the row has a cell there.", position=index + 1),
+                )
         for index in self._whole:
             if cells[index].strip():
                 column = self._columns[index]
                 example = next(iter(self._kinds[column].parts))
-                message = f"Send each part of {column} by itself, such as a column {column}.{example}."
+                message = said(
+                    "Send each part of {column} by itself, such as a column {column}.{example}.",
+                    column=column,
+                    example=example,
+                )
                 return column, "invalid-value", message
         for index, _ in self._targets:
             if cells[index].startswith("#") and (what := WRONG.get(cells[index].strip())) is not None:
@@ -171,7 +192,7 @@ class FieldMapping:
                 return (
                     self._columns[indexes[0]],
                     "contradiction",
-                    f"Send one value: {named} feed the same field and differ.",
+                    said("Send one value: {columns} feed the same field and differ.", columns=named),
                 )
         return None
 
@@ -283,7 +304,10 @@ def _put(body: dict[str, Any], target: Target, value: Any) -> None:
 
 def _nothing_known(importer: Importer) -> DomainError:
     names = [*field_kinds(importer.schema), *namings_of(importer), OWNER]
-    message = f"No column of the file feeds a field. Send a mapping, or name columns like fields: {', '.join(names)}."
+    message = said(
+        "No column of the file feeds a field. Send a mapping, or name columns like fields: {allowed}.",
+        allowed=", ".join(names),
+    )
     return DomainError("invalid-mapping", message, (FieldError("/mapping", "unknown-column", message),))
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from crm_contracts.access import Depth, Privilege
+from crm_contracts.sentences import entity_word, said
 from crm_kit.errors import DomainError, FieldError
 from crm_kit.identifiers import ASCII_FOLD
 from crm_kit.importing.formats import Unread
@@ -62,7 +63,7 @@ def give(uow: UnitOfWork, record: OwnedRecord, named: str, owners: Owners) -> No
     entity = record.entity()
     # The privilege is checked first, so that callers without it do not learn who has the address.
     if uow.principal.depth(entity, Privilege.ASSIGN) is Depth.NONE:
-        message = f"Leave the owner out: you lack the privilege to assign the {entity.replace('_', ' ')}."
+        message = said("Leave the owner out: you lack the privilege to assign the {kind}.", kind=entity_word(entity))
         raise DomainError("forbidden", message, (FieldError(f"/{OWNER}", "forbidden", message),))
     owner = _only(found)
     record.owner_type, record.owner_id, record.business_unit_id = owner.kind, owner.id, owner.unit

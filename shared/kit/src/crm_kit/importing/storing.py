@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from crm_contracts.sentences import said
 from crm_kit.configuration.settings import Settings
 from crm_kit.errors import DomainError
 from crm_kit.store.shares import Shares, TooManyAtOnce
@@ -61,11 +62,15 @@ class Quota:
 
     def check_file(self, rows: int, size: int) -> None:
         """Raise 413 if a single file exceeds the quota."""
-        for found, limit, what in ((rows, self.rows, "rows"), (size, self.bytes, "bytes")):
+        for found, limit, what in ((rows, self.rows, said("rows")), (size, self.bytes, said("bytes"))):
             if found > limit:
                 raise DomainError(
                     "body-too-large",
-                    f"The file has more than {limit:,} {what}. Send it in parts, one after the other.",
+                    said(
+                        "The file has more than {limit:,} {what}. Send it in parts, one after the other.",
+                        limit=limit,
+                        what=what,
+                    ),
                     members={"limit": limit},
                 )
 
@@ -86,18 +91,27 @@ class Quota:
     def _judge(self, jobs: int, rows: int, size: int) -> None:
         if jobs > self.jobs:
             raise _too_many(
-                f"You have {self.jobs} imports waiting; send another when one of them is done, or cancel one.",
+                said(
+                    "You have {jobs} imports waiting; send another when one of them is done, or cancel one.",
+                    jobs=self.jobs,
+                ),
                 RETRY_SECONDS,
             )
         if rows > self.rows:
             raise _too_many(
-                f"More than {self.rows:,} of your rows would wait; send this file when those before it are done.",
+                said(
+                    "More than {rows:,} of your rows would wait; send this file when those before it are done.",
+                    rows=self.rows,
+                ),
                 RETRY_SECONDS,
             )
         if size > self.bytes:
             raise _too_many(
-                f"Your waiting and refused rows would take more than {self.bytes:,} bytes; send this file when those"
-                " before it are done, with fewer rows that are refused.",
+                said(
+                    "Your waiting and refused rows would take more than {bytes:,} bytes; send this file when those "
+                    "before it are done, with fewer rows that are refused.",
+                    bytes=self.bytes,
+                ),
                 RETRY_SECONDS,
             )
 

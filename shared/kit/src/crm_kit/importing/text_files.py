@@ -10,6 +10,7 @@ from typing import IO, Any, Final, Literal, get_args
 
 import orjson
 
+from crm_contracts.sentences import Sentence, said
 from crm_kit.errors import DomainError
 from crm_kit.importing.formats import Formats
 from crm_kit.importing.limits import (
@@ -76,18 +77,28 @@ class _Lines:
             line = self._text.readline(left + 1)
         except UnicodeError as error:
             # UTF-16 without a byte order mark.
-            raise DomainError("unreadable-file", f"The file is not {self._encoding}.") from error
+            raise DomainError(
+                "unreadable-file", said("The file is not {encoding}.", encoding=self._encoding)
+            ) from error
         if not line:
             raise StopIteration
         self.number += 1
         if len(line) > left:
-            raise refused(f"Line {self.number}", f"makes a row longer than {MAX_ROW:,} characters")
+            raise refused(
+                said("Line {line}", line=self.number), said("makes a row longer than {most:,} characters", most=MAX_ROW)
+            )
         if self.number > MAX_LINES:
-            raise DomainError("unreadable-file", f"The file has more than {MAX_LINES:,} lines. Send it in parts.")
+            raise DomainError(
+                "unreadable-file", said("The file has more than {most:,} lines. Send it in parts.", most=MAX_LINES)
+            )
         if not line.isascii() and self._unread.search(line):
             raise refused(
-                f"Line {self.number}",
-                f"is not {self._encoding}. Save the file as UTF-8, or name its encoding, one of {', '.join(ENCODINGS)}",
+                said("Line {line}", line=self.number),
+                said(
+                    "is not {encoding}. Save the file as UTF-8, or name its encoding, one of {encodings}",
+                    encoding=self._encoding,
+                    encodings=", ".join(ENCODINGS),
+                ),
             )
         self._row_size += len(line)
         return line
@@ -112,7 +123,7 @@ def read_csv(file: IO[bytes], encoding: Encoding) -> tuple[list[str], Generator[
     try:
         columns = [cell.strip() for cell in next(reader)]
     except csv.Error as error:
-        raise refused(f"Line {lines.row_begins}", _what(error)) from error
+        raise refused(said("Line {line}", line=lines.row_begins), _what(error)) from error
     check_columns(columns)
     return columns, _csv_rows(lines, reader)
 
@@ -127,22 +138,26 @@ def _csv_rows(lines: _Lines, reader: Iterator[list[str]]) -> Generator[Row]:
         except StopIteration:
             return
         except csv.Error as error:
-            raise refused(f"Line {lines.row_begins}", _what(error)) from error
+            raise refused(said("Line {line}", line=lines.row_begins), _what(error)) from error
         if len(cells) > MAX_COLUMNS:
-            raise refused(f"Line {lines.row_begins}", f"has more than {MAX_COLUMNS} cells")
+            raise refused(
+                said("Line {line}", line=lines.row_begins), said("has more than {most} cells", most=MAX_COLUMNS)
+            )
         if any(cells):
             yield row, cells
 
 
-def _what(error: csv.Error) -> str:
+def _what(error: csv.Error) -> Sentence:
     reason = str(error)
     if "field larger" in reason:
-        return f"has a cell longer than {MAX_CELL:,} characters. A quote that is never closed makes such a cell"
+        return said(
+            "has a cell longer than {most:,} characters. A quote that is never closed makes such a cell", most=MAX_CELL
+        )
     if "unexpected end" in reason:
-        return "opens a quote that is never closed"
+        return said("opens a quote that is never closed")
     if "expected after" in reason:
-        return 'has text after a closing quote. Write a quote inside a quoted cell twice: "say ""hi"""'
-    return "cannot be read as CSV"
+        return said('has text after a closing quote. Write a quote inside a quoted cell twice: "say ""hi"""')
+    return said("cannot be read as CSV")
 
 
 def read_ndjson(file: IO[bytes], encoding: Encoding, formats: Formats) -> tuple[list[str], Generator[Row]]:
@@ -157,9 +172,15 @@ def read_ndjson(file: IO[bytes], encoding: Encoding, formats: Formats) -> tuple[
     for number, members in _objects(lines, formats):
         columns.update(dict.fromkeys(members))
         if any(len(name) > MAX_COLUMN_NAME for name in members):
-            raise refused(f"Line {number}", f"has a member whose name is longer than {MAX_COLUMN_NAME} characters")
+            raise refused(
+                said("Line {line}", line=number),
+                said("has a member whose name is longer than {most} characters", most=MAX_COLUMN_NAME),
+            )
         if len(columns) > MAX_COLUMNS:
-            raise refused(f"Line {number}", f"brings the members of all lines to more than {MAX_COLUMNS}")
+            raise refused(
+                said("Line {line}", line=number),
+                said("brings the members of all lines to more than {most}", most=MAX_COLUMNS),
+            )
     if not columns:
         raise _empty()
     check_columns(list(columns))
@@ -184,7 +205,10 @@ def _objects(lines: _Lines, formats: Formats) -> Iterator[tuple[int, dict[str, s
             members: dict[str, str] = {}
             _flatten(_object(line, lines.number), "", members, formats, lines.number)
             if any(len(text) > MAX_CELL for text in members.values()):
-                raise refused(f"Line {lines.number}", f"has a value longer than {MAX_CELL:,} characters")
+                raise refused(
+                    said("Line {line}", line=lines.number),
+                    said("has a value longer than {most:,} characters", most=MAX_CELL),
+                )
             yield lines.number, members
 
 
@@ -192,13 +216,13 @@ def _object(line: str, number: int) -> dict[str, Any]:
     try:
         document = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise refused(f"Line {number}", "cannot be read as JSON") from error
+        raise refused(said("Line {line}", line=number), said("cannot be read as JSON")) from error
     if not isinstance(document, dict):
-        raise refused(f"Line {number}", "is not a JSON object")
+        raise refused(said("Line {line}", line=number), said("is not a JSON object"))
     if len(document) > MAX_COLUMNS:
-        raise refused(f"Line {number}", f"has more than {MAX_COLUMNS} members")
+        raise refused(said("Line {line}", line=number), said("has more than {most} members", most=MAX_COLUMNS))
     if line.count("[") + line.count("{") > MAX_DEPTH and not _is_shallow(document):
-        raise refused(f"Line {number}", f"is nested deeper than {MAX_DEPTH} levels")
+        raise refused(said("Line {line}", line=number), said("is nested deeper than {most} levels", most=MAX_DEPTH))
     return document
 
 
@@ -222,7 +246,10 @@ def _flatten(document: dict[str, Any], before: str, into: dict[str, str], format
         if isinstance(value, dict):
             _flatten(value, f"{before}{name}.", into, formats, number)
         elif before + name in into:
-            raise refused(f"Line {number}", f"has two values for {(before + name)[:MAX_COLUMN_NAME]}")
+            raise refused(
+                said("Line {line}", line=number),
+                said("has two values for {name}", name=(before + name)[:MAX_COLUMN_NAME]),
+            )
         else:
             into[before + name] = _text(value, formats, number)
 
@@ -238,13 +265,17 @@ def _text(value: Any, formats: Formats, number: int) -> str:
         case float():
             text = orjson.dumps(value).decode()
             if "e" in text or len(text.replace("-", "").replace(".", "")) > EXACT_DIGITS:
-                raise refused(f"Line {number}", "has a number that is not exact in JSON. Send it as text, in quotes")
+                raise refused(
+                    said("Line {line}", line=number),
+                    said("has a number that is not exact in JSON. Send it as text, in quotes"),
+                )
             return formats.written(Decimal(text))
         case list():
             parts = [_text(one, formats, number) for one in value]
             if any(";" in part for part in parts):
                 raise refused(
-                    f"Line {number}", "has a list with a semicolon in one of its values, which separates values"
+                    said("Line {line}", line=number),
+                    said("has a list with a semicolon in one of its values, which separates values"),
                 )
             return ";".join(parts)
     return orjson.dumps(value).decode()

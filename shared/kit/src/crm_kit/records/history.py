@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from crm_contracts.access import Depth, Privilege
+from crm_contracts.sentences import said
 from crm_contracts.types import UtcDatetime
 from crm_kit.errors import DomainError, FieldError, Merged, NotFound
 from crm_kit.records.answers import READ_HEADERS, UncountedPage
@@ -111,7 +112,7 @@ def _bounds(request: Request) -> tuple[int, int]:
     )
     for name, text, top in (("limit", limit, MAX_PAGE), ("after", after, NEWEST)):
         if not (text.isascii() and text.isdecimal() and len(text) <= 10 and 1 <= int(text) <= top):
-            message = f"Send a number from 1 to {top} as {name}."
+            message = said("Send a number from 1 to {top} as {name}.", top=top, name=name)
             raise DomainError("invalid-parameter", message, (FieldError(name, "invalid-value", message),))
     return int(limit), int(after)
 

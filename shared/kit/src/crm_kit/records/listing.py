@@ -25,6 +25,7 @@ from crm_contracts.filters import (
     parse_filter,
     parse_query_params,
 )
+from crm_contracts.sentences import said
 from crm_contracts.types import form
 from crm_kit.access.reach import Reach
 from crm_kit.errors import DomainError, FieldError, Forbidden
@@ -147,7 +148,9 @@ async def list_records(uow: UnitOfWork, listing: Listing, request: Request) -> R
     """
     pairs = request.query_params.multi_items()
     if len(pairs) > MAX_PARAMETERS:
-        raise _refused("filter", "too-many-parameters", f"A list takes at most {MAX_PARAMETERS} parameters.")
+        raise _refused(
+            "filter", "too-many-parameters", said("A list takes at most {most} parameters.", most=MAX_PARAMETERS)
+        )
     given = dict(pairs)
     if len(given) != len(pairs):
         doubled = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
@@ -155,7 +158,7 @@ async def list_records(uow: UnitOfWork, listing: Listing, request: Request) -> R
         raise _refused(doubled[:100], "doubled-parameter", message)
     limit = given.get("limit", str(DEFAULT_PAGE))
     if not (limit.isascii() and limit.isdecimal() and len(limit) <= 3 and 1 <= int(limit) <= MAX_PAGE):
-        raise _refused("limit", "invalid-value", f"Send a number from 1 to {MAX_PAGE} as limit.")
+        raise _refused("limit", "invalid-value", said("Send a number from 1 to {most} as limit.", most=MAX_PAGE))
     try:
         tree = parse_query_params(pairs, listing.filterable.fields)
     except FilterError as error:
@@ -172,7 +175,9 @@ async def list_records(uow: UnitOfWork, listing: Listing, request: Request) -> R
     )
     for name, longest in LONGEST.items():
         if len(given.get(name, "")) > longest:
-            raise _refused(name, "invalid-value", f"{name} has at most {longest} characters.")
+            raise _refused(
+                name, "invalid-value", said("{name} has at most {longest} characters.", name=name, longest=longest)
+            )
     return await _answer(uow, listing, wanted, tree)
 
 
@@ -401,7 +406,11 @@ async def newest_with(uow: UnitOfWork, listing: Listing, q: str, size: int) -> l
 def _order(listing: Listing, sort: str) -> Order | NameOrder:
     name = sort.removeprefix("-")
     if name not in listing.sorts:
-        raise _refused("sort", "invalid-sort", f"Sort by one of: {', '.join(listing.sorts)}; '-' in front reverses.")
+        raise _refused(
+            "sort",
+            "invalid-sort",
+            said("Sort by one of: {allowed}; '-' in front reverses.", allowed=", ".join(listing.sorts)),
+        )
     match listing.filterable.virtual.get(name):
         case Named() as named if name not in listing.sortable:
             return NameOrder(name, named.tables, sort.startswith("-"))
@@ -452,7 +461,11 @@ def _only(listing: Listing, fields: str | None) -> frozenset[str] | None:
     unknown = sorted(only - listing.fields)
     if unknown or not only:
         allowed = ", ".join(sorted(listing.fields))
-        raise _refused("fields", "unknown-field", f"Unknown: {', '.join(unknown)[:200]}; allowed: {allowed}.")
+        raise _refused(
+            "fields",
+            "unknown-field",
+            said("Unknown: {shown}; allowed: {allowed}.", shown=", ".join(unknown)[:200], allowed=allowed),
+        )
     return only | {"id"}
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.access import Privilege
+from crm_contracts.sentences import entity_word, said, status_word
 from crm_contracts.types import Flag
 from crm_kit.errors import IllegalTransition, InvalidValue, Merged, NotFound, UnknownReference
 from crm_kit.store.record import Mergeable
@@ -40,10 +41,12 @@ async def both(uow: UnitOfWork, entity: type[M], loser_id: UUID, into: UUID) -> 
     await uow.lock_all(entity, {loser_id, into})
     loser = await uow.get(entity, loser_id, Privilege.WRITE)
     await uow.get(entity, loser_id, Privilege.DELETE)
-    label = name.replace("_", " ")
+    kind = entity_word(name)
     if into == loser_id:
         raise InvalidValue(
-            "/into", "merge-with-itself", f"Choose another {label}: a record cannot be merged into itself."
+            "/into",
+            "merge-with-itself",
+            said("Choose another {kind}: a record cannot be merged into itself.", kind=kind),
         )
     try:
         survivor = await uow.get(entity, into, Privilege.WRITE)
@@ -54,7 +57,11 @@ async def both(uow: UnitOfWork, entity: type[M], loser_id: UUID, into: UUID) -> 
     if loser.status not in loser.merges_from:
         raise IllegalTransition("merge", loser.status, loser.status_reason, loser.moves_from(loser.__dict__))
     if survivor.status not in survivor.survives_in:
-        raise InvalidValue("/into", "inactive-reference", f"Choose another {label}: this one is {survivor.status}.")
+        raise InvalidValue(
+            "/into",
+            "inactive-reference",
+            said("Choose another {kind}: this one is {status}.", kind=kind, status=status_word(name, survivor.status)),
+        )
     return loser, survivor
 
 

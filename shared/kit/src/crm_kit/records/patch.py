@@ -115,7 +115,8 @@ class _Part(Patch):
 
 
 def _refused(pointer: str, kind: str, message: str) -> InvalidValue:
-    told = "Send this field: it is required." if kind == "missing" else f"{message}."
+    # In other languages the code has a sentence.
+    told = "Send this field: it is required." if kind == "missing" else message + "."
     return InvalidValue(pointer, kind.replace("_", "-"), told)
 
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crm_contracts.catalogue import Event
 from crm_contracts.records import Owner
+from crm_contracts.sentences import Choice, entity_word, said, status_word
 from crm_contracts.types import Maybe, ShortText
 from crm_kit.access.directory import Member
 from crm_kit.errors import DomainError, InvalidValue
@@ -43,7 +44,10 @@ def require_status(record: Stateful, *editable: str) -> None:
     if record.status not in editable:
         raise DomainError(
             "illegal-transition",
-            f"The record can only be edited while it is {' or '.join(editable)}.",
+            said(
+                "The record can only be edited while it is {allowed}.",
+                allowed=Choice(*(status_word("record", one) for one in editable)),
+            ),
             members={
                 "record_status": record.status,
                 "status_reason": record.status_reason,
@@ -59,9 +63,17 @@ async def refer_to_principal(uow: UnitOfWork, kind: str, principal_id: UUID, poi
     await directory.learn(await uow.connection(), [principal_id])
     found = directory.named(principal_id)
     if found is None or found.deleted or found.kind != kind:
-        raise InvalidValue(pointer, "unknown-reference", f"Send the id of an existing {kind} that you may read.")
+        raise InvalidValue(
+            pointer,
+            "unknown-reference",
+            said("Send the id of an existing {kind} that you may read.", kind=entity_word(kind)),
+        )
     if not found.active:
-        raise InvalidValue(pointer, "inactive-reference", f"Choose another {kind}: this one is not active.")
+        raise InvalidValue(
+            pointer,
+            "inactive-reference",
+            said("Choose another {kind}: this one is not active.", kind=entity_word(kind)),
+        )
     return found
 
 

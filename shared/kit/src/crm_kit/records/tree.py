@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, bindparam, case, func, literal, or_, select, text
 
+from crm_contracts.sentences import entity_word, said
 from crm_kit.errors import InvalidValue
 from crm_kit.store.record import Mergeable, Record
 from crm_kit.work.uow import UnitOfWork
@@ -27,7 +28,7 @@ class Tree:
         self.entity = entity
         self.parent = parent
         self.levels = levels
-        self._kind = entity.entity().replace("_", " ")
+        self._kind = entity_word(entity.entity())
         self._ancestors, self._height = _above(entity, parent, levels), _below(entity, parent, levels)
 
     async def lock(self, uow: UnitOfWork) -> None:
@@ -89,12 +90,16 @@ class Tree:
 
     def _circular(self, pointer: str) -> InvalidValue:
         return InvalidValue(
-            pointer, "circular-parent", f"Choose a parent that is neither this {self._kind} nor below it."
+            pointer,
+            "circular-parent",
+            said("Choose a parent that is neither this {kind} nor below it.", kind=self._kind),
         )
 
     def _too_deep(self, pointer: str) -> InvalidValue:
         return InvalidValue(
-            pointer, "too-deep", f"A tree has at most {self.levels} levels of {self._kind} below its root."
+            pointer,
+            "too-deep",
+            said("A tree has at most {levels} levels of {kind} below its root.", levels=self.levels, kind=self._kind),
         )
 
 

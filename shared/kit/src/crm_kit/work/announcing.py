@@ -8,6 +8,7 @@ import orjson
 
 from crm_contracts.catalogue import Event
 from crm_contracts.envelope import DATA_CONTENT_TYPE, MAX_BYTES, SPECVERSION, dataschema_of, source_of
+from crm_contracts.sentences import said
 from crm_contracts.types import STORED
 from crm_kit.errors import DomainError, FieldError
 from crm_kit.store.presenter import encode, to_json
@@ -126,5 +127,5 @@ def _brief(values: dict[str, Any]) -> dict[str, Any]:
 def too_large(shown: dict[str, Any]) -> DomainError:
     """Return the error 422 ``too-large``, which names the largest field."""
     field = max(shown, key=lambda name: len(orjson.dumps(shown[name], default=encode)))
-    message = f"Shorten this: the record with its changes is larger than {MAX_BYTES} bytes."
+    message = said("Shorten this: the record with its changes is larger than {most} bytes.", most=MAX_BYTES)
     return DomainError("too-large", message, (FieldError(f"/{field}", "too-large", message),))

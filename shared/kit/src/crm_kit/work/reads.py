@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
+from crm_contracts.sentences import said
 from crm_kit import clock
 from crm_kit.errors import DomainError
 from crm_kit.store.outages import ran_out_of_time
@@ -58,7 +59,9 @@ class Reads:
             return DomainError("unavailable", BUSY)
         if self._link.is_in_line or self._link.waited > self._hop * WAITING_PART:
             return TooManyAtOnce()
-        return DomainError("too-expensive", f"The request would take longer than its deadline. {advice}")
+        return DomainError(
+            "too-expensive", said("The request would take longer than its deadline. {advice}", advice=advice)
+        )
 
     async def quickly(self, work: Callable[[], Awaitable[T]], advice: str) -> T:
         """Limit the time of reads that are usually quick.

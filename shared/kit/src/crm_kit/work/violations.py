@@ -10,6 +10,7 @@ from sqlalchemy import ForeignKeyConstraint, Index, UniqueConstraint
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 
+from crm_contracts.sentences import entity_word, said
 from crm_kit.errors import DomainError, FieldError, UnknownReference
 from crm_kit.store.columns import UNIQUE_OVER
 from crm_kit.store.record import Record
@@ -98,9 +99,11 @@ def _cause_of(error: BaseException) -> Any:
 
 
 def _already_exists(entity: type[Record], columns: tuple[str, ...]) -> DomainError:
-    what = entity.entity().replace("_", " ")
-    which = "this value" if len(columns) == 1 else "these values together"
-    message = f"Send another value: another {what} has {which}."
+    kind = entity_word(entity.entity())
+    if len(columns) == 1:
+        message = said("Send another value: another {kind} has this value.", kind=kind)
+    else:
+        message = said("Send another value: another {kind} has these values together.", kind=kind)
     return DomainError(
         "already-exists",
         message,
