@@ -7,7 +7,6 @@ from uuid import UUID
 from sqlalchemy import select
 
 from crm_contracts.sales.order import LineQuantity
-from crm_contracts.sentences import Sentence
 from crm_kit.work.uow import UnitOfWork
 from crm_sales.document.model import SalesDocument
 from crm_sales.pricing.domain import require_decimals
@@ -20,7 +19,7 @@ async def take_part(
     document: SalesDocument,
     left: Mapping[UUID, Decimal],
     wanted: Sequence[LineQuantity] | None,
-    why: Sentence,
+    why: str,
 ) -> dict[UUID, Decimal]:
     """Return the requested quantities of a locked document, or everything that is left.
 

@@ -13,7 +13,7 @@ from typing import Protocol
 from uuid import UUID
 
 from crm_contracts.money import Money, total
-from crm_contracts.sentences import Sentence, said
+from crm_contracts.sentences import said
 from crm_kit.errors import InvalidValue
 
 # An amount has 15 + 4 digits, a quantity 10 + 5. The extra digits keep a quotient from being rounded to a half.
@@ -143,7 +143,7 @@ class LineWish(Protocol):
     def quantity(self) -> Decimal: ...
 
 
-def take(left: Mapping[UUID, Decimal], wanted: Sequence[LineWish] | None, why: Sentence) -> dict[UUID, Decimal]:
+def take(left: Mapping[UUID, Decimal], wanted: Sequence[LineWish] | None, why: str) -> dict[UUID, Decimal]:
     """Return the requested quantities in the order of the lines; everything that is left if ``wanted`` is None.
 
     422 ``unknown-line``, ``duplicate-line``, and ``quantity-exceeded`` with ``why`` for more than is left.

@@ -7,6 +7,7 @@ from typing import Final
 from fastapi import Request
 from starlette.types import Message
 
+from crm_contracts.sentences import Choice, said
 from crm_kit.errors import DomainError, FieldError, UnsupportedCoding
 from crm_kit.http.bounded_json import parse_json
 from crm_kit.process.memory import HOUSEKEEPER, LARGE
@@ -48,13 +49,15 @@ async def read_body(request: Request, limit: int | None = None) -> bytes:
 
 
 def _body_too_large(limit: int) -> DomainError:
-    return DomainError("body-too-large", f"Send a body of at most {limit} bytes.", members={"limit": limit})
+    return DomainError(
+        "body-too-large", said("Send a body of at most {limit} bytes.", limit=limit), members={"limit": limit}
+    )
 
 
 async def read_form(request: Request) -> None:
     """Read a small form, and refuse one of another type, of more than ``FORM_BYTES``, or with too many fields."""
     if is_multipart(request):  # another type makes an empty form, and the route says what is missing
-        raise DomainError("unsupported-media-type", f"Send {FORM_TYPE}.")
+        raise DomainError("unsupported-media-type", said("Send {wanted}.", wanted=FORM_TYPE))
     refuse_many(await read_body(request, FORM_BYTES), "form")
 
 
@@ -100,13 +103,13 @@ async def read_json(request: Request) -> bytes:
 
 
 def _not_json() -> DomainError:
-    return DomainError("unsupported-media-type", f"Send {' or '.join(JSON_TYPES)}.")
+    return DomainError("unsupported-media-type", said("Send {wanted}.", wanted=Choice(*JSON_TYPES)))
 
 
 def refuse_many(encoded: bytes, where: str) -> None:
     """Refuse a query string, or a form, of more parameters than any route takes."""
     if encoded.count(b"&") >= MAX_PARAMETERS:
-        message = f"Send at most {MAX_PARAMETERS} parameters in the {where}."
+        message = said("Send at most {most} parameters in the {where}.", most=MAX_PARAMETERS, where=where)
         raise DomainError("invalid-parameter", message, (FieldError(where, "too-many-parameters", message),))
 
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import orjson
 
+from crm_contracts.sentences import said
 from crm_kit.errors import DomainError, FieldError
 
 MAX_MEMBERS: Final = 256
@@ -46,7 +47,9 @@ def parse_json(body: bytes, depth: int) -> Any:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise DomainError("invalid-json", f"Send valid JSON: {error.msg} at {error.pos}.") from error
+        raise DomainError(
+            "invalid-json", said("Send valid JSON: {reason} at {position}.", reason=error.msg, position=error.pos)
+        ) from error
     if many:
         _refuse_breadth(value, "")
     return value
@@ -58,7 +61,9 @@ def _refuse_depth(bare: bytes, limit: int) -> None:
         if bracket[0] in b"[{":
             depth += 1
             if depth > limit:
-                raise DomainError("invalid-json", f"Send JSON that is nested at most {limit} levels deep.")
+                raise DomainError(
+                    "invalid-json", said("Send JSON that is nested at most {limit} levels deep.", limit=limit)
+                )
         else:
             depth -= 1
             if depth < 0:
@@ -69,20 +74,20 @@ def _refuse_breadth(value: Any, pointer: str) -> None:
     """Objects with more members, and arrays with more items, than any schema has: 422 at the first."""
     if isinstance(value, dict):
         if len(value) > MAX_MEMBERS:
-            raise _too_much(pointer, "members", MAX_MEMBERS)
+            raise _too_much(pointer, said("members"), MAX_MEMBERS)
         for name, inner in value.items():
             if isinstance(inner, dict | list):
                 _refuse_breadth(inner, f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}")
     elif isinstance(value, list):
         if len(value) > MAX_ITEMS:
-            raise _too_much(pointer, "items", MAX_ITEMS)
+            raise _too_much(pointer, said("items"), MAX_ITEMS)
         for position, inner in enumerate(value):
             if isinstance(inner, dict | list):
                 _refuse_breadth(inner, f"{pointer}/{position}")
 
 
 def _too_much(pointer: str, what: str, limit: int) -> DomainError:
-    message = f"Send at most {limit} {what}."
+    message = said("Send at most {limit} {what}.", limit=limit, what=what)
     place = FieldError(pointer, "too-many", message)
     return DomainError(
         "validation",
