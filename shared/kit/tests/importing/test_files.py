@@ -40,7 +40,7 @@ def refusal(content: bytes | str, name: str = "file.csv") -> str:
     ],
 )
 def test_what_is_no_text_is_named_with_what_is_taken(start: bytes, what: str, name: str) -> None:
-    assert refusal(start + b"\x00\xff" * 40, name) == f"This is {what}. Send {TAKEN}"
+    assert refusal(start + b"\x00\xff" * 40, name) == f"This is {what}. {TAKEN}"
 
 
 def test_rows_have_the_number_that_a_spreadsheet_shows() -> None:
