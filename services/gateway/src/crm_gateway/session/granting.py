@@ -9,6 +9,7 @@ from uuid import UUID
 
 import orjson
 
+from crm_contracts.sentences import said
 from crm_gateway.proxy.breaker import Unavailable
 from crm_gateway.proxy.refusing import makes_no_sense, refusal
 from crm_gateway.proxy.upstream import Upstream, Upstreams
@@ -101,5 +102,5 @@ class Granting:
     def _upstream(self) -> Upstream:
         upstream = self._upstreams.get(IDENTITY)
         if upstream is None:
-            raise Unavailable(f"The service '{IDENTITY}' is not part of this installation.")
+            raise Unavailable(said("The service '{service}' is not part of this installation.", service=IDENTITY))
         return upstream

@@ -6,6 +6,7 @@ import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from crm_contracts.sentences import said
 from crm_gateway.proxy.breaker import Unavailable
 from crm_gateway.proxy.refusing import makes_no_sense, refusal
 from crm_gateway.session.cookies import Site
@@ -71,7 +72,7 @@ async def log_out(request: Request) -> Response:
 async def _answer(request: Request, held: Held, whence: Whence, status: int, headers: dict[str, str]) -> Response:
     upstream = request.app.state.upstreams.get(IDENTITY)
     if upstream is None:
-        raise Unavailable(f"The service '{IDENTITY}' is not part of this installation.")
+        raise Unavailable(said("The service '{service}' is not part of this installation.", service=IDENTITY))
     told = await upstream.fetch(ME, [*whence.headers, ("authorization", f"Bearer {held.access_token}")])
     if told.status != 200:
         raise refusal(IDENTITY, told)
