@@ -8,7 +8,10 @@ import pytest
 import recurring_ical_events
 from icalendar import Calendar
 
+from crm_activities.calendar_feed import commands
 from crm_activities.ical.writing import calendar_of
+from crm_contracts.identity import UserUpdated
+from crm_contracts.types import utc_text
 from crm_kit import clock
 from crm_kit.access.privileges import Depth, Principal
 from crm_kit.store.record import new_id
@@ -190,3 +193,33 @@ async def test_a_team_has_a_feed_for_its_members_alone(client: Client, client_fo
     stranger = client_for(principal(id=new_id()))
     assert (await stranger.post(FEEDS, {"team_id": str(team)})).status == 403
     assert (await stranger.post(f"{FEEDS}/end", {"team_id": str(team)})).status == 404
+
+
+async def test_a_link_to_the_calendar_of_a_team_ends_when_its_maker_leaves(
+    client: Client, client_for: Any, people: People, story: Any, hear: Any
+) -> None:
+    team, other = await people.team("North"), await people.team("South")
+    member = client_for(principal(Depth.ORGANIZATION, id=ME, teams=(team, other)))
+    mine, left, kept = await link(member), await link(member, team_id=str(team)), await link(member, team_id=str(other))
+    nobody = client_for(None)
+    # What happened before a link was made does not end it.
+    user = story(id=ME)
+    await hear(user.tell(UserUpdated, {"team_ids": [], "modified_at": utc_text(clock.now() - timedelta(hours=1))}))
+    assert [(await nobody.get(path)).status for path in (mine, left, kept)] == [200, 200, 200]
+    await hear(user.tell(UserUpdated, {"team_ids": [str(other)], "modified_at": utc_text(clock.now())}))
+    assert [(await nobody.get(path)).status for path in (mine, left, kept)] == [200, 404, 200]
+
+
+async def test_a_calendar_that_is_known_is_not_made(
+    client: Client, client_for: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await made(client, nine(3))
+    one = await made(client, nine(4))
+    path, nobody = await link(client), client_for(None)
+    etag = (await nobody.get(path)).etag
+    with monkeypatch.context() as patched:
+        patched.delattr(commands, "calendar_of")
+        assert (await nobody.get(path, headers={"if-none-match": etag})).status == 304
+    await client.delete(f"{ONES}/{one['id']}")
+    gone = await nobody.get(path, headers={"if-none-match": etag})
+    assert (gone.status, len(read(gone.body).walk("VEVENT"))) == (200, 1)

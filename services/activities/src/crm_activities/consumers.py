@@ -1,6 +1,7 @@
 """The events that activities consumes: those of identity, and those of all records. Six handler groups."""
 
 from crm_activities.attachment.erasing import begin_erasing
+from crm_activities.calendar_feed.commands import end_links_of_left_teams
 from crm_activities.handover import HANDOVER
 from crm_activities.merging import move_activities
 from crm_activities.projections.link import forget_links, keep_links
@@ -9,6 +10,7 @@ from crm_activities.projections.timeline_event import TimelineEvent, keep_timeli
 from crm_activities.rule.before import follow_up
 from crm_activities.rule.planning import FORMER_GROUP, plan_activities
 from crm_contracts.catalogue import all_entities, events_about, happenings
+from crm_contracts.identity import UserUpdated
 from crm_contracts.sales.account import ACCOUNT, AccountMerged
 from crm_contracts.sales.contact import CONTACT, ContactMerged
 from crm_contracts.sales.lead import LEAD, LeadMerged
@@ -41,3 +43,4 @@ MERGES = (LeadMerged, AccountMerged, ContactMerged, OpportunityMerged)
 CONSUMERS.step(*MERGES, group="activities.merges", any_order=True)(move_activities)
 CONSUMERS.step(*DELETIONS, group="activities.files", any_order=True)(begin_erasing)
 CONSUMERS.step(*REMOVALS, group="activities.handovers")(HANDOVER.hear)
+CONSUMERS.step(UserUpdated, group="activities.handovers")(end_links_of_left_teams)
