@@ -41,6 +41,7 @@ AREAS: Final = {
         "appointments": "Meetings with attendees, at a place or on the web.",
         "phone calls": "Calls that are planned or were made.",
         "emails": "Mails that were written or received, in conversations.",
+        "email templates": "Texts from which mails are written, with variables.",
         "recurring appointments": "Series of appointments by a rule.",
         "incoming mails": "Mails as they arrived, before and after they are read.",
         "letters": "Letters that are written, were sent or were received, with their document as PDF.",
