@@ -16,7 +16,7 @@ LONG: Final = 30
 """Characters from which on only the first statement of a text is told."""
 LEAST: Final = 8
 """Characters of the shortest statement that is told alone."""
-SHORT: Final = 30
+SHORT: Final = 40
 """Characters below which the text of a member says no more than its name and type, such as `By service.`."""
 _SLUG: Final = re.compile(r"`([a-z][a-z-]+)`")
 _NEXT_SENTENCE: Final = re.compile(r"(?<=[.?!])\s+(?=[A-Z`\d])|\n\n")
