@@ -17,6 +17,7 @@ from crm_contracts.access import Privilege
 from crm_contracts.activities.activity import PartyRole, Priority
 from crm_contracts.activities.email_template import EmailTemplateCreated, EmailTemplateDeleted, EmailTemplateUpdated
 from crm_contracts.catalogue import all_entities
+from crm_contracts.sentences import entity_word, said
 from crm_kit.errors import InvalidValue
 from crm_kit.records.patching import apply
 from crm_kit.work.uow import UnitOfWork
@@ -59,8 +60,13 @@ async def fill(uow: UnitOfWork, template: EmailTemplate, body: TemplateUse) -> t
     senders_of(uow.runtime).require(body.sender)
     about = None if body.regarding is None else await refer_to_any(uow, body.regarding, "/regarding")
     if template.regarding_type is not None and (about is None or about.type != template.regarding_type):
-        kind = template.regarding_type.replace("_", " ")
-        raise InvalidValue("/regarding", "other-entity", f"This template is for mails about a record of type {kind}.")
+        raise InvalidValue(
+            "/regarding",
+            "other-entity",
+            said(
+                "This template is for mails about a record of type {kind}.", kind=entity_word(template.regarding_type)
+            ),
+        )
     parties = await parties_of(uow, body.parties)
     first = next((one for one in parties if one["role"] == PartyRole.TO), {})
     sender = senders_of(uow.runtime).find(body.sender)

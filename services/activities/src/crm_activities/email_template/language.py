@@ -8,6 +8,7 @@ it is saved.
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from crm_contracts.sentences import Listed, Sentence, said
 from crm_kit.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -72,7 +73,9 @@ def require_template(source: str | None, pointer: str) -> None:
         _require_small(source, pointer)
         tree = _environment(html=False).parse(source)
     except TemplateSyntaxError as error:
-        raise _invalid(pointer, f"line {error.lineno}: {error.message}") from None
+        raise _invalid(
+            pointer, said("line {line}: {problem}", line=error.lineno, problem=error.message or "")
+        ) from None
     allowed = (
         nodes.Output,
         nodes.TemplateData,
@@ -90,17 +93,29 @@ def require_template(source: str | None, pointer: str) -> None:
     )
     for node in tree.find_all(nodes.Node):
         if not isinstance(node, allowed):
-            raise _invalid(pointer, f"line {node.lineno}: `{type(node).__name__.lower()}` is not part of the language")
+            raise _invalid(
+                pointer,
+                said(
+                    "line {line}: `{name}` is not part of the language",
+                    line=node.lineno,
+                    name=type(node).__name__.lower(),
+                ),
+            )
         if isinstance(node, nodes.Getattr):
             group = node.node.name if isinstance(node.node, nodes.Name) else ""
             if node.attr not in VARIABLES.get(group, ()):
                 raise _unknown(pointer, f"{group}.{node.attr}")
         elif isinstance(node, nodes.Test) and (node.name != "defined" or node.args or node.kwargs):
-            raise _invalid(pointer, f"line {node.lineno}: the only test is `is defined`")
+            raise _invalid(pointer, said("line {line}: the only test is `is defined`", line=node.lineno))
         elif isinstance(node, nodes.Filter) and (len(node.args) != FILTERS.get(node.name) or node.kwargs):
-            raise _invalid(pointer, f"line {node.lineno}: `{node.name}` is none of {', '.join(FILTERS)}")
+            raise _invalid(
+                pointer,
+                said(
+                    "line {line}: `{name}` is none of {names}", line=node.lineno, name=node.name, names=Listed(*FILTERS)
+                ),
+            )
         elif isinstance(node, nodes.Compare) and any(one.op not in ("eq", "ne") for one in node.ops):
-            raise _invalid(pointer, f"line {node.lineno}: values are compared with == and != only")
+            raise _invalid(pointer, said("line {line}: values are compared with == and != only", line=node.lineno))
     dotted = {id(node.node) for node in tree.find_all(nodes.Getattr)}
     for name in tree.find_all(nodes.Name):
         if id(name) not in dotted:
@@ -122,20 +137,30 @@ def _require_small(source: str, pointer: str) -> None:
                 depth += {"if": 1, "endif": -1}.get(value, 0)
                 beginning = False
         if tags > MOST_TAGS:
-            raise _invalid(pointer, f"it has more than {MOST_TAGS} tags")
+            raise _invalid(pointer, said("it has more than {most} tags", most=MOST_TAGS))
         if tokens > MOST_TOKENS or length > LONGEST_TAG:
-            raise _invalid(pointer, f"line {line}: a tag has at most {MOST_TOKENS} words and {LONGEST_TAG} characters")
+            raise _invalid(
+                pointer,
+                said(
+                    "line {line}: a tag has at most {words} words and {characters} characters",
+                    line=line,
+                    words=MOST_TOKENS,
+                    characters=LONGEST_TAG,
+                ),
+            )
         if depth > DEEPEST:
-            raise _invalid(pointer, f"line {line}: `if` is at most {DEEPEST} deep")
+            raise _invalid(pointer, said("line {line}: `if` is at most {deepest} deep", line=line, deepest=DEEPEST))
 
 
-def _invalid(pointer: str, reason: str) -> InvalidValue:
-    return InvalidValue(pointer, "invalid-template", f"Correct the template: {reason}.")
+def _invalid(pointer: str, reason: Sentence) -> InvalidValue:
+    return InvalidValue(pointer, "invalid-template", said("Correct the template: {reason}.", reason=reason))
 
 
 def _unknown(pointer: str, name: str) -> InvalidValue:
-    known = ", ".join(f"{group}.{one}" for group, names in VARIABLES.items() for one in names)
-    return InvalidValue(pointer, "unknown-variable", f"{name} is no variable. Use one of {known}.")
+    known = [f"{group}.{one}" for group, names in VARIABLES.items() for one in names]
+    return InvalidValue(
+        pointer, "unknown-variable", said("{name} is no variable. Use one of {names}.", name=name, names=Listed(*known))
+    )
 
 
 def rendered(source: str, values: Values, *, html: bool) -> str:
@@ -151,5 +176,7 @@ def rendered(source: str, values: Values, *, html: bool) -> str:
         return _environment(html=html).from_string(source).render(groups)
     except UndefinedError as error:
         name = str(error)
-        message = f"The template needs {name}, which has no value here. Send it, or give the variable a default."
+        message = said(
+            "The template needs {name}, which has no value here. Send it, or give the variable a default.", name=name
+        )
         raise InvalidValue(PLACES[name.partition(".")[0]], "missing-variable", message) from None
