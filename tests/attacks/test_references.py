@@ -88,6 +88,7 @@ PARTIES: dict[str, Json] = {
     "appointments": {"role": "required"},
     "recurring-appointments": {"role": "required"},
     "emails": {"role": "to", "address": "ada@example.org"},
+    "email-templates": {"role": "to", "address": "ada@example.org"},
 }
 """Those of a party, where they differ."""
 

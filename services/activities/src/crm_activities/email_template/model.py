@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from crm_activities.db import Base
 from crm_contracts.activities.email_template import EmailTemplateRecord
+from crm_kit.store.columns import name_indexes
 from crm_kit.store.record import Record
 
 
@@ -24,4 +25,4 @@ class EmailTemplate(Record, Base):
     html: Mapped[str | None] = mapped_column(Text)
     text: Mapped[str | None] = mapped_column(Text)
 
-    __table_args__ = (Index(None, "name", "id"), Index(None, "created_at", "id"))
+    __table_args__ = (*name_indexes("email_template", "name"), Index(None, "created_at", "id"))

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 import crm_kit.store.columns
+from crm_kit.schema.v0012_names_in_order import in_order
 
 revision = "0025"
 down_revision = "0024"
@@ -27,4 +28,5 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_email_template")),
     )
     op.create_index(op.f("ix_email_template_created_at_id"), "email_template", ["created_at", "id"], unique=False)
-    op.create_index(op.f("ix_email_template_name_id"), "email_template", ["name", "id"], unique=False)
+    for index in in_order("email_template", "name"):
+        index.within()
