@@ -206,40 +206,46 @@ async def test_this_and_following_become_a_series_of_their_own(client: Client) -
 
 
 async def test_another_rule_keeps_as_many_appointments_as_it_has_places(client: Client) -> None:
-    series = await made(client, "FREQ=DAILY;COUNT=6")
+    series = await made(client, "FREQ=DAILY;COUNT=7")
     before = await exceptional(client, series)
-    answer = await client.patch(f"{PLACE}/{series['id']}", {"rule": "FREQ=DAILY;INTERVAL=2;COUNT=4"})
+    note = {"text": "Bring the contract", "regarding": {"type": "appointment", "id": before[6]["id"]}}
+    written = await client.post("/api/v1/notes", note)
+    answer = await client.patch(f"{PLACE}/{series['id']}", {"rule": "FREQ=DAILY;INTERVAL=5;COUNT=2"})
     assert answer.status == 200, answer.body
     start = datetime.fromisoformat(series["scheduled_start_at"])
     planned = [
         one for one in await ones(client, series) if one["status"] == "scheduled" and not one["occurrence_changed"]
     ]
-    # The third was deleted, the fifth changed: their places are taken.
     assert [(one["id"], datetime.fromisoformat(one["scheduled_start_at"]) - start) for one in planned] == [
         (before[0]["id"], timedelta(0)),
-        (before[1]["id"], timedelta(days=6)),
+        (before[5]["id"], timedelta(days=5)),
     ]
+    # The second and the last have no place. The last has a note, so it stays, by itself.
+    assert (await client.get(f"{ONES}/{before[1]['id']}")).status == 404
+    alone = (await client.get(f"{ONES}/{before[6]['id']}")).json
+    assert (alone["series_id"], alone["uid"], alone["scheduled_start_at"]) == (
+        None,
+        f"{alone['id']}@liaison",
+        before[6]["scheduled_start_at"],
+    )
+    assert (await client.get(f"/api/v1/notes/{written.json['id']}")).status == 200
 
 
-@pytest.mark.parametrize("by", [timedelta(0), timedelta(days=1), timedelta(days=-1)])
-async def test_a_part_of_a_monthly_series_keeps_its_appointments(client: Client, by: timedelta) -> None:
-    """On the 31st, months without that day are skipped, and the part that moves by a day has other months."""
+@pytest.mark.parametrize("days", [0, -1, -3])
+async def test_a_part_of_a_monthly_series_keeps_its_appointments(client: Client, days: int) -> None:
+    """On the 31st, months without that day are skipped. The part that moves to another day has all months."""
     day = {"all_day": True, "start_date": f"{datetime.now(UTC).year + 1}-01-31", "start_zone": "Europe/Vienna"}
     series = (await client.post(PLACE, {"subject": "Close the month", "rule": "FREQ=MONTHLY;COUNT=9", **day})).json
     before = await ones(client, series)
-    start = datetime.fromisoformat(f"{before[1]['start_date']}T00:00:00") + by
+    assert len(before) >= 2
+    start = datetime.fromisoformat(f"{before[1]['start_date']}T00:00:00") + timedelta(days=days)
     body = {"occurrence_at": before[1]["occurrence_at"], "start_date": f"{start:%Y-%m-%d}"}
     answer = await client.post(f"{PLACE}/{series['id']}/split", body)
-    if by > timedelta(0):
-        # The day after the 31st is the first of another month, and the rule moves along.
-        assert answer.status in (201, 422), answer.body
-    else:
-        assert answer.status == 201, answer.body
-    if answer.status == 201:
-        following = await ones(client, answer.json)
-        ids = [one["id"] for one in before[1:]]
-        assert [one["id"] for one in following][: len(ids)] == ids[: len(following)]
-        assert following[0]["start_date"] == f"{start:%Y-%m-%d}"
+    assert answer.status == 201, answer.body
+    following = await ones(client, answer.json)
+    assert [one["id"] for one in following[: len(before) - 1]] == [one["id"] for one in before[1:]]
+    assert following[0]["start_date"] == f"{start:%Y-%m-%d}"
+    assert [one["id"] for one in await ones(client, series)] == [before[0]["id"]]
 
 
 async def test_ending_and_deleting_touch_only_the_series(client: Client) -> None:

@@ -6,11 +6,14 @@ from itertools import islice
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, or_, select, update
+from sqlalchemy import Select, or_, select, union, update
 
 from crm_activities.activity.commands import wake_for
+from crm_activities.appointment.commands import uid_of
 from crm_activities.appointment.domain import reminder_of
 from crm_activities.appointment.model import Appointment
+from crm_activities.attachment.model import Attachment
+from crm_activities.note.model import Note
 from crm_activities.recurring_appointment.model import RecurringAppointment
 from crm_activities.recurring_appointment.planning import (
     CHUNK,
@@ -121,7 +124,8 @@ async def _place(
 ) -> None:
     """Bring planned occurrences, by the places that they have, to places of the rule from an instant on that are not taken.
 
-    Each gets one within the window, as far as the rule has so many; the others are deleted. What is missing is made.
+    Each gets one within the window, as far as the rule has so many. The others are deleted, or become appointments of their
+    own if they have files or notes. What is missing is made.
     """
     until = series.expanded_until
     if until is None:
@@ -136,8 +140,15 @@ async def _place(
         series.expanded_until = wanted[-1] if len(wanted) == MOST_AT_ONCE else max(until, wanted[-1])
     places = match(sorted(planned), wanted)
     await _leave(uow, [one for at, one in planned.items() if places.get(at, at) != one.occurrence_at])
+    held = await _with_papers(uow, [one for at, one in planned.items() if at not in places])
     for origin, one in planned.items():
-        if (place := places.get(origin)) is None:
+        place = places.get(origin)
+        if place is None and one.id in held:
+            # Somebody has prepared it. It becomes an appointment of its own.
+            one.series_id, one.occurrence_at, one.uid = None, None, uid_of(one.id)
+            uow.emit_if_changed(one, AppointmentUpdated)
+            continue
+        if place is None:
             uow.remove(one, AppointmentDeleted)
             continue
         one.occurrence_at = place
@@ -148,6 +159,15 @@ async def _place(
     for at in wanted:
         if at not in there:
             _make(uow, series, at)
+
+
+async def _with_papers(uow: UnitOfWork, ones: Sequence[Appointment]) -> set[UUID]:
+    """Return the ids of those that have files or notes."""
+    ids = [one.id for one in ones]
+    if not ids:
+        return set()
+    papers = (select(kind.regarding_id).where(kind.regarding_id.in_(ids)) for kind in (Attachment, Note))
+    return set((await uow.execute(union(*papers))).scalars())
 
 
 async def _leave(uow: UnitOfWork, moving: Sequence[Appointment]) -> None:
