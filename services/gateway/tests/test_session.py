@@ -302,3 +302,18 @@ async def test_a_service_that_knows_of_a_change_first_gets_another_token(
     assert answer.status == 201
     assert identity.grants == ["password", "refresh_token"]
     assert sales.seen == ["POST /api/v1/leads/echo"] * 2
+
+
+async def test_a_request_waits_for_a_slow_identity_for_some_seconds_only(
+    browser: Browser, identity: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity.token_seconds = 0
+    await browser.log_in()
+    identity.token_seconds, identity.hold = 600, asyncio.Event()
+    with monkeypatch.context() as patched:
+        patched.setattr(keeping, "PATIENCE_SECONDS", 0.05)
+        answer = await browser.send("GET", "/api/v1/leads/small")
+    assert (answer.status, answer.problem) == (504, "deadline-exceeded")
+    identity.hold.set()
+    assert (await browser.send("GET", "/api/v1/leads/small")).status == 200
+    assert identity.grants == ["password", "refresh_token"]

@@ -18,7 +18,8 @@ import orjson
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from crm_gateway.session.granting import Granted, Granting, Whence
+from crm_gateway.proxy.upstream import DeadlineExceeded
+from crm_gateway.session.granting import IDENTITY, Granted, Granting, Whence
 from crm_kit import clock
 from crm_kit.access.privileges import Principal
 from crm_kit.access.sealing import WrongSecret, seal, unseal
@@ -33,6 +34,8 @@ REMEMBERED_SECONDS: Final = 2.0
 SESSIONS_HELD: Final = 10_000
 EARLY: Final = timedelta(seconds=15)
 """An access token with less time than this is refreshed, so that it is still valid when a service verifies it."""
+PATIENCE_SECONDS: Final = 5.0
+"""How long a request waits for its session. Refreshes wait for each other, and identity may be slow."""
 REFRESHES_AT_ONCE: Final = 1
 """A refresh holds a connection while identity answers. One at a time leaves the others for reads."""
 
@@ -195,13 +198,19 @@ class Sessions:
         return self._remember(digest, Held(row.session_id, *pair, row.fresh_until, row.began_at, row.expires_at))
 
     async def _once(self, what: str, digest: bytes, work: Callable[[], Awaitable[T]]) -> T:
-        """Do this once for all who ask at the same time. It goes on when one of them hangs up."""
+        """Do this once for all who ask at the same time. It goes on when one of them hangs up or has waited long enough: 504."""
         key = what, digest
         task = self._under_way.get(key)
         if task is None:
             task = self._under_way[key] = asyncio.ensure_future(work())
             task.add_done_callback(lambda done: self._over(key, done))
-        result: T = await asyncio.shield(task)
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                result: T = await asyncio.shield(task)
+        except TimeoutError:
+            if task.done():
+                raise
+            raise DeadlineExceeded(IDENTITY) from None
         return result
 
     def _over(self, key: tuple[str, bytes], done: asyncio.Task[Any]) -> None:
