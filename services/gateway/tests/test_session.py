@@ -36,6 +36,8 @@ class Identity:
     url: str = ""
     grants: list[str] = field(default_factory=list)
     token_seconds: int = 600
+    is_old: bool = False
+    """The release before: it does not tell the session and its end."""
     away: bool = False
     live: set[str] = field(default_factory=set)
     hold: asyncio.Event | None = None
@@ -57,7 +59,8 @@ class Identity:
         refresh = uuid4().hex
         self.live.add(refresh)
         told = {"access_token": self.issuer.token(self.user), "expires_in": self.token_seconds, "token_type": "Bearer"}
-        return JSONResponse({**told, "refresh_token": refresh, "refresh_expires_in": 86400, "session_id": str(uuid4())})
+        newer = {} if self.is_old else {"refresh_expires_in": 86400, "session_id": str(uuid4())}
+        return JSONResponse({**told, "refresh_token": refresh, **newer})
 
     async def revoke(self, request: Request) -> Response:
         self.live.discard(str((await request.form())["token"]))
@@ -160,6 +163,11 @@ async def test_over_https_the_cookie_is_bound_to_the_host(start: Start, identity
 
 async def test_in_clear_text_only_this_machine_logs_in(browser: Browser) -> None:
     answer = await browser.send("POST", SESSION, LOG_IN, host="crm.example.com")
+    assert (answer.status, answer.problem) == (403, "encryption-required")
+
+
+async def test_a_proxy_that_calls_itself_localhost_does_not_make_a_network_safe(browser: Browser) -> None:
+    answer = await browser.send("POST", SESSION, LOG_IN, origin="http://crm.example.com")
     assert (answer.status, answer.problem) == (403, "encryption-required")
 
 
@@ -316,4 +324,29 @@ async def test_a_request_waits_for_a_slow_identity_for_some_seconds_only(
     assert (answer.status, answer.problem) == (504, "deadline-exceeded")
     identity.hold.set()
     assert (await browser.send("GET", "/api/v1/leads/small")).status == 200
+    assert identity.grants == ["password", "refresh_token"]
+
+
+async def test_a_session_survives_a_refresh_at_the_release_before(browser: Browser, identity: Identity) -> None:
+    identity.token_seconds = 0
+    session = (await browser.log_in()).json
+    identity.is_old = True
+    for _ in range(2):
+        answer = await browser.send("GET", SESSION)
+        assert (answer.status, answer.json["id"], answer.json["expires_at"]) == (
+            200,
+            session["id"],
+            session["expires_at"],
+        )
+    assert identity.grants == ["password", "refresh_token", "refresh_token"]
+    assert (await browser.send("POST", SESSION, LOG_IN)).status == 502, "without them there is no session to keep"
+
+
+async def test_a_file_begins_with_a_token_that_lasts(start: Start, identity: Identity, sales: Scripted) -> None:
+    browser = Browser(await start({"identity": identity.url, "sales": sales.url}))
+    identity.token_seconds = 240
+    await browser.log_in()
+    assert (await browser.send("GET", "/api/v1/leads/small")).status == 200
+    assert identity.grants == ["password"]
+    await browser.send("POST", "/api/v1/leads/import", {})
     assert identity.grants == ["password", "refresh_token"]

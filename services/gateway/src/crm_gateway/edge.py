@@ -13,10 +13,10 @@ from crm_gateway.limits import Limiter
 from crm_gateway.proxy.breaker import Unavailable
 from crm_gateway.proxy.passthrough import Visit, pass_through
 from crm_gateway.proxy.upstream import Upstreams
-from crm_gateway.routes import PREFIX, SESSION, is_public, route_of, upstream_of
+from crm_gateway.routes import PREFIX, SESSION, is_public, is_transfer, route_of, upstream_of
 from crm_gateway.session.cookies import Site
 from crm_gateway.session.granting import Whence
-from crm_gateway.session.keeping import SessionEnded, Sessions
+from crm_gateway.session.keeping import EARLY, EARLY_FOR_TRANSFERS, SessionEnded, Sessions
 from crm_gateway.settings import GatewaySettings
 from crm_kit.access.tokens import TokenVerifier, bearer
 from crm_kit.http.failures import domain_error, trace_id
@@ -149,7 +149,8 @@ class Edge:
 
         scope["crm.renew"] = renew
         try:
-            held, principal = await sessions.caller(secret, whence)
+            least = EARLY_FOR_TRANSFERS if is_transfer(scope["method"], scope["path"]) else EARLY
+            held, principal = await sessions.caller(secret, whence, least)
         except SessionEnded:
             added.append((b"set-cookie", site.forget()))
             raise

@@ -45,7 +45,8 @@ class Site:
         """``by_proxy``: a trusted proxy sent the request, so its word about the scheme counts."""
         self._headers = headers
         self._public = settings.public_url
-        forwarded = headers.get(b"x-forwarded-proto", b"").decode("latin-1") if by_proxy else ""
+        told = headers.get(b"x-forwarded-proto", b"").decode("latin-1") if by_proxy else ""
+        forwarded = told.rpartition(",")[2].strip().lower()
         self.is_secure = "https" in (scheme, forwarded) or self._public.startswith("https://")
 
     @property
@@ -64,11 +65,15 @@ class Site:
 
     def require_encryption(self) -> None:
         """Raise 403 where the secret would pass a network in clear text."""
+        if self.is_secure:
+            return
+        # A proxy may name this machine as the host, but the browser says where its page comes from.
+        seen = [f"//{self._host}", *([origin.decode("latin-1")] if (origin := self._headers.get(b"origin")) else [])]
         try:
-            host = urlsplit(f"//{self._host}").hostname
+            hosts = {urlsplit(url).hostname for url in seen}
         except ValueError:
-            host = None
-        if not self.is_secure and host not in LOCAL:
+            hosts = set()
+        if not hosts or not hosts <= LOCAL:
             raise NotEncrypted
 
     def refuse_others(self, method: str) -> None:

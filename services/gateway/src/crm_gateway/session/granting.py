@@ -18,7 +18,9 @@ from crm_kit.work.announcing import Cause
 
 IDENTITY: Final = "identity"
 GRANT_SECONDS: Final = 5.0
-"""Time limit of a grant. A password takes a good part of a second to verify."""
+"""Time limit of a log-in or a log-out. A password takes a good part of a second to verify."""
+REFRESH_SECONDS: Final = 12.0
+"""Time limit of a refresh. Whoever waits for it waits less: if its answer were lost, so would be the session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +57,18 @@ class Granted:
     expires_at: datetime
 
     @classmethod
-    def of(cls, told: Mapping[str, Any], now: datetime) -> "Granted":
-        """Read an answer of the token endpoint. Raises KeyError, TypeError or ValueError if it is none."""
-        return cls(
-            UUID(told["session_id"]),
-            str(told["access_token"]),
-            str(told["refresh_token"]),
-            now + timedelta(seconds=int(told["expires_in"])),
-            now + timedelta(seconds=int(told["refresh_expires_in"])),
-        )
+    def of(cls, told: Mapping[str, Any], now: datetime, before: "Granted | None" = None) -> "Granted":
+        """Read an answer of the token endpoint. Raises KeyError, TypeError or ValueError if it is none.
+
+        The previous release of identity does not tell the session and its end. A refresh keeps those from ``before``.
+        """
+        if before is None or "session_id" in told:
+            session_id = UUID(told["session_id"])
+            expires_at = now + timedelta(seconds=int(told["refresh_expires_in"]))
+        else:
+            session_id, expires_at = before.session_id, before.expires_at
+        fresh_until = now + timedelta(seconds=int(told["expires_in"]))
+        return cls(session_id, str(told["access_token"]), str(told["refresh_token"]), fresh_until, expires_at)
 
 
 class Granting:
@@ -74,26 +79,28 @@ class Granting:
 
     async def by_password(self, email: str, password: str, whence: Whence) -> Granted:
         """Log in. Raises identity's problem, or what says that it cannot be reached."""
-        return await self._grant({"grant_type": "password", "username": email, "password": password}, whence)
+        form = {"grant_type": "password", "username": email, "password": password}
+        return await self._grant(form, whence, GRANT_SECONDS, None)
 
-    async def by_refresh(self, refresh_token: str, whence: Whence) -> Granted:
+    async def by_refresh(self, before: Granted, whence: Whence) -> Granted:
         """Continue a session, in the same way. ``invalid-grant`` means that it has ended."""
-        return await self._grant({"grant_type": "refresh_token", "refresh_token": refresh_token}, whence)
+        form = {"grant_type": "refresh_token", "refresh_token": before.refresh_token}
+        return await self._grant(form, whence, REFRESH_SECONDS, before)
 
     async def revoke(self, refresh_token: str, whence: Whence) -> None:
         """End a session. Raises as the others do."""
-        await self._post("/api/v1/auth/revoke", {"token": refresh_token}, whence)
+        await self._post("/api/v1/auth/revoke", {"token": refresh_token}, whence, GRANT_SECONDS)
 
-    async def _grant(self, form: Mapping[str, str], whence: Whence) -> Granted:
-        now, body = clock.now(), await self._post("/api/v1/auth/token", form, whence)
+    async def _grant(self, form: Mapping[str, str], whence: Whence, seconds: float, before: Granted | None) -> Granted:
+        now, body = clock.now(), await self._post("/api/v1/auth/token", form, whence, seconds)
         try:
-            return Granted.of(orjson.loads(body), now)
+            return Granted.of(orjson.loads(body), now, before)
         except (KeyError, TypeError, ValueError):
             raise makes_no_sense(IDENTITY, "no tokens") from None
 
-    async def _post(self, path: str, form: Mapping[str, str], whence: Whence) -> bytes:
+    async def _post(self, path: str, form: Mapping[str, str], whence: Whence, seconds: float) -> bytes:
         upstream = self._upstream
-        told = await upstream.send(path, whence.headers, urlencode(form).encode(), GRANT_SECONDS)
+        told = await upstream.send(path, whence.headers, urlencode(form).encode(), seconds)
         if told.status != 200:
             raise refusal(IDENTITY, told)
         return told.body

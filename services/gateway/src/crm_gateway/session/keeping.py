@@ -12,12 +12,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
-from uuid import UUID
 
 import orjson
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from crm_contracts.sentences import said
+from crm_gateway.proxy.breaker import Unavailable
 from crm_gateway.proxy.upstream import DeadlineExceeded
 from crm_gateway.session.granting import IDENTITY, Granted, Granting, Whence
 from crm_kit import clock
@@ -34,8 +35,11 @@ REMEMBERED_SECONDS: Final = 2.0
 SESSIONS_HELD: Final = 10_000
 EARLY: Final = timedelta(seconds=15)
 """An access token with less time than this is refreshed, so that it is still valid when a service verifies it."""
+EARLY_FOR_TRANSFERS: Final = timedelta(minutes=5)
+"""The same for an import or a file, which may wait for its turn before a service sees it."""
 PATIENCE_SECONDS: Final = 5.0
 """How long a request waits for its session. Refreshes wait for each other, and identity may be slow."""
+MOST_UNDER_WAY: Final = 2000
 REFRESHES_AT_ONCE: Final = 1
 """A refresh holds a connection while identity answers. One at a time leaves the others for reads."""
 
@@ -59,15 +63,10 @@ class SessionEnded(DomainError):
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Held(Granted):
     """A session, as it was read."""
 
-    session_id: UUID
-    access_token: str
-    refresh_token: str
-    fresh_until: datetime
     began_at: datetime
-    expires_at: datetime
 
 
 class Sessions:
@@ -81,7 +80,11 @@ class Sessions:
 
     async def close(self) -> None:
         """Wait for refreshes: identity has spent their refresh tokens, and the new ones must be kept."""
-        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+        if tasks := list(self._under_way.values()):
+            _, left = await asyncio.wait(tasks, timeout=PATIENCE_SECONDS)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
     async def open(self, email: str, password: str, whence: Whence) -> tuple[str, Held]:
         """Log in. Return the secret for the browser. Raises identity's problem."""
@@ -116,15 +119,15 @@ class Sessions:
             raise SessionEnded
         return held
 
-    async def caller(self, secret: str, whence: Whence) -> tuple[Held, Principal]:
+    async def caller(self, secret: str, whence: Whence, least: timedelta = EARLY) -> tuple[Held, Principal]:
         """Return the session with a valid access token, and who is logged in. 401 if the session has ended.
 
-        The token is refreshed when it expires soon, or is refused because rights have changed.
+        The token is refreshed when it is valid for ``least`` at most, or is refused because rights have changed.
         """
         held, tokens = await self.find(secret), self._runtime().tokens
         left = held.fresh_until - clock.now()
         failure: DomainError | None = None
-        if left > EARLY:
+        if left > least:
             try:
                 return held, tokens.cached(held.access_token) or await tokens.verify(held.access_token)
             except InvalidToken as error:
@@ -174,7 +177,7 @@ class Sessions:
             if held is None or held.access_token != stale:
                 return held
             try:
-                granted = await self._granting.by_refresh(held.refresh_token, whence)
+                granted = await self._granting.by_refresh(held, whence)
             except DomainError as error:
                 if error.slug != "invalid-grant":
                     raise
@@ -195,13 +198,15 @@ class Sessions:
         except WrongSecret:
             self._held.pop(digest, None)
             return None
-        return self._remember(digest, Held(row.session_id, *pair, row.fresh_until, row.began_at, row.expires_at))
+        return self._remember(digest, Held(row.session_id, *pair, row.fresh_until, row.expires_at, row.began_at))
 
     async def _once(self, what: str, digest: bytes, work: Callable[[], Awaitable[T]]) -> T:
         """Do this once for all who ask at the same time. It goes on when one of them hangs up or has waited long enough: 504."""
         key = what, digest
         task = self._under_way.get(key)
         if task is None:
+            if len(self._under_way) >= MOST_UNDER_WAY:
+                raise Unavailable(said("Too many sessions are being read or refreshed. Try again."))
             task = self._under_way[key] = asyncio.ensure_future(work())
             task.add_done_callback(lambda done: self._over(key, done))
         try:
@@ -250,8 +255,8 @@ def _held(granted: Granted, began_at: datetime) -> Held:
         granted.access_token,
         granted.refresh_token,
         granted.fresh_until,
-        began_at,
         granted.expires_at,
+        began_at,
     )
 
 
