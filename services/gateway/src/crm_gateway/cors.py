@@ -44,7 +44,7 @@ class OriginNotAllowed(DomainError):
 
 
 class Cors:
-    """The allowed origins. Credentials are not allowed: callers send a bearer token and no cookie."""
+    """The allowed origins. Credentials are not allowed: pages of other origins send a bearer token, and no cookie."""
 
     def __init__(self, origins: frozenset[str]) -> None:
         self._origins, self._any = origins, "*" in origins
